@@ -1,0 +1,134 @@
+"""The adapter: the only file that the author of a backend must read.
+
+An adapter teaches crossnn one framework. It says what each primitive is there (`primitives`), how arrays go in and
+come out, and how that framework differentiates and compiles a function. Everything else (formulas, networks,
+training, verdicts, timing) is written once, against this protocol.
+
+Functions that crossnn hands to an adapter are pure: they take and return trees of tensors (a tensor, or dictionaries
+and tuples of trees). Parameters are `dict[str, Tensor]` keyed by the specification's names, such as `hidden.kernel`,
+so that no framework needs a translation of names.
+
+To write one: subclass `BaseAdapter`, fill in `name`, `modes`, `primitives`, `tensor`, `array` and `value_and_grad`,
+and run `crossnn check --backend your.module:YourAdapter`. tests/example_adapter.py does it in sixty lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+Tensor = Any
+Tree = Any
+Params = dict[str, Tensor]
+Function = Callable[..., Tree]
+Meaning = Mapping[str, Callable[..., Any]]
+Knobs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a started backend says about itself, for the report."""
+
+    backend: str
+    device: str
+    dtype: str
+    threads: int
+    versions: Mapping[str, str]
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Native:
+    """A framework's own implementation of a specification, bound to knobs that it really implements.
+
+    `call` is what a user would write (`torch.nn.functional.elu`). `function` computes it:
+    activation  f(x) -> tensor of x's shape
+    loss        f(y, t) -> the mean over the batch, a single number
+    layer       f(params, x) -> tensor; params by the specification's names and layout
+    optimizer   f(params, hyper) -> NativeOptimizer
+    """
+
+    call: str
+    function: Callable[..., Any]
+
+
+class NativeOptimizer(Protocol):
+    """A framework's own optimizer, able to start from any state, so that one step can be judged alone."""
+
+    def load(self, params: Mapping[str, np.ndarray], state: Mapping[str, Mapping[str, np.ndarray]], step: int) -> None:
+        """Set parameters, state slots (slot -> parameter -> array, by the specification's names) and the number of
+        steps already taken."""
+
+    def step(self, gradients: Mapping[str, np.ndarray], learning_rate: float) -> None:
+        """One update with this learning rate."""
+
+    def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+        """Parameters, and those state slots that the framework keeps in the specification's terms."""
+
+
+class Adapter(Protocol):
+    """What crossnn asks of a backend."""
+
+    name: str
+    """Registered name, such as `torch`."""
+
+    modes: tuple[str, ...]
+    """Ways of running the same function; the first runs every primitive as it is called."""
+
+    primitives: Meaning
+    """Primitive name -> function on this framework's tensors. Use `source.OPERATORS` for those Python operators
+    that the tensors understand."""
+
+    spelling: Mapping[str, str]
+    """Primitive name -> the public name a user would write, `torch.exp`; for the generated code that is shown."""
+
+    namespace: Mapping[str, Any]
+    """The modules that `spelling` names: {"torch": torch}."""
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        """Called once, first: fix device, working dtype and threads; make results deterministic and full precision
+        (no TF32). Raises BackendError with what is available where it cannot."""
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """A tensor on the started device; floating-point arrays take the started dtype, others keep theirs."""
+
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """The value as an array of the tensor's own dtype: a silent loss of precision must stay visible."""
+
+    def value_and_grad(self, f: Function) -> Function:
+        """`f(params, *data) -> number` becomes `(params, *data) -> (number, gradients by the names of params)`."""
+
+    def compile(self, f: Function, mode: str) -> Function:
+        """`f` in one of `modes`."""
+
+    def wait(self, tree: Tree) -> None:
+        """Return when every tensor of the tree has been computed."""
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        """The framework's own implementation of this specification with exactly these knobs and hyper-parameters,
+        or None where it has none."""
+
+
+class BaseAdapter:
+    """What most adapters have in common; override what differs."""
+
+    name = ""
+    modes: tuple[str, ...] = ("eager",)
+    spelling: Mapping[str, str] = {}
+    namespace: Mapping[str, Any] = {}
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        self.device, self.dtype, self.threads = device, dtype, threads
+        return Facts(self.name, device, dtype, threads, {})
+
+    def compile(self, f: Function, mode: str) -> Function:
+        return f
+
+    def wait(self, tree: Tree) -> None:
+        return None
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        return None

@@ -1,0 +1,53 @@
+"""Every way in which crossnn refuses.
+
+A message says what happened, the value, what is allowed and what to do next. The command line prints the
+message alone and leaves with `exit_code`; a traceback is always a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrossnnError(Exception):
+    """Something the user can mend: a wrong name, a bad file, a missing framework."""
+
+    exit_code = 2
+
+
+class FormulaError(CrossnnError):
+    """A formula is outside the grammar, or its shapes do not fit."""
+
+
+class SpecError(CrossnnError):
+    """A specification file, table or value is not what the schema allows."""
+
+
+class UnknownNameError(CrossnnError):
+    """A name that is not in the catalogue or the registry."""
+
+
+class BackendError(CrossnnError):
+    """A backend is unknown, not installed, or lacks what was asked of it."""
+
+
+class NothingRanError(CrossnnError):
+    """Everything that was asked for was NOT-RUN: no evidence was produced."""
+
+    exit_code = 3
+
+
+def choices(names: Iterable[str], limit: int = 40) -> str:
+    """The allowed names as one readable line: `a, b, c`."""
+    listed = sorted(names)
+    shown = ", ".join(listed[:limit])
+    return f"{shown}, ... ({len(listed)} in all)" if len(listed) > limit else shown
+
+
+def unknown(what: str, name: str, known: Iterable[str], hint: str = "") -> str:
+    """The one sentence for a name that does not exist, with the nearest one that does."""
+    listed = list(known)
+    near = difflib.get_close_matches(name, listed, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {name!r}{guess} Known: {choices(listed)}. {hint}".replace("' Known", "'. Known").rstrip()

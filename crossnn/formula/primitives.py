@@ -1,0 +1,199 @@
+"""The vocabulary of formulas: every primitive with its shape, derivative, rounding, cost and LaTeX.
+
+A primitive is only a name here. What it *does* is said by a meaning, a table from name to function: NumPy's, a
+framework's, arbitrary precision, noise, a graph recorder. Derivative rules are formulas over the same primitives, in
+`g` (the cotangent), `out` (the result), the arguments and the options; broadcasting is undone by the caller, and
+`spread`, `shape`, `count` and `inverse` are looked up from static shapes (derive.py). A missing rule means: no
+gradient flows there. Each rule is tested against central differences in 60-digit arithmetic.
+
+`rounding` says what one evaluation may legitimately get wrong: `rounded` (one relative unit), `exact` (nothing: the
+result is one of the inputs, or a copy), `dot` (a unit of the root sum of squares of the products), `total` (the same
+for the terms of a sum).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from crossnn.formula import shapes
+from crossnn.formula.shapes import ShapeRule
+
+Rounding = Literal["rounded", "exact", "dot", "total"]
+Dtype = Literal["float", "bool", "index"]
+
+CONSTANTS = {"pi": "3.141592653589793"}
+"""Named numbers that formulas may use; the oracle takes them to its own precision."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One row of the vocabulary."""
+
+    name: str
+    arguments: tuple[str, ...]
+    derivative: Mapping[str, str]
+    latex: str
+    shape: ShapeRule = shapes.broadcast
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    rounding: Rounding = "rounded"
+    dtype: Dtype = "float"
+    flops: float = 1.0
+    symbol: str = ""
+
+    @property
+    def arity(self) -> int:
+        return len(self.arguments)
+
+    @property
+    def signature(self) -> str:
+        """How it is written: `sum(x, axis=None, keepdims=False)`."""
+        shown = [*self.arguments, *(f"{name}={value!r}" for name, value in self.options.items())]
+        return f"{self.name}({', '.join(shown)})"
+
+    @property
+    def elementwise(self) -> bool:
+        return self.shape is shapes.broadcast
+
+
+def _primitive(head: str, latex: str, derivative: Mapping[str, str] | None = None, **rest: Any) -> Primitive:
+    name, arguments = head.rstrip(")").split("(")
+    return Primitive(name, tuple(arguments.split(", ")), dict(derivative or {}), latex, **rest)
+
+
+_REDUCE = {"axis": None, "keepdims": False}
+_HIT = "x == spread(out, x, axis, keepdims)"
+_TIES = (
+    f"where({_HIT}, spread(g, x, axis, keepdims)"
+    f"/spread(sum(where({_HIT}, ones_like(x), 0), axis=axis, keepdims=keepdims), x, axis, keepdims), 0)"
+)
+
+_ROWS = [
+    # arithmetic, written as operators
+    _primitive("add(x, y)", "{x} + {y}", {"x": "g", "y": "g"}, symbol="+"),
+    _primitive("subtract(x, y)", "{x} - {y}", {"x": "g", "y": "-g"}, symbol="-"),
+    _primitive("multiply(x, y)", "{x} \\, {y}", {"x": "g*y", "y": "g*x"}, symbol="*"),
+    _primitive("divide(x, y)", "\\frac{{{x}}}{{{y}}}", {"x": "g/y", "y": "-g*out/y"}, symbol="/", flops=4),
+    _primitive("power(x, y)", "{x}^{{{y}}}", {"x": "g*y*x**(y - 1)", "y": "g*out*log(x)"}, symbol="**", flops=10),
+    _primitive("negative(x)", "-{x}", {"x": "-g"}, symbol="-", rounding="exact"),
+    # comparisons, written as operators
+    _primitive("less(x, y)", "{x} < {y}", symbol="<", rounding="exact", dtype="bool"),
+    _primitive("less_equal(x, y)", "{x} \\le {y}", symbol="<=", rounding="exact", dtype="bool"),
+    _primitive("greater(x, y)", "{x} > {y}", symbol=">", rounding="exact", dtype="bool"),
+    _primitive("greater_equal(x, y)", "{x} \\ge {y}", symbol=">=", rounding="exact", dtype="bool"),
+    _primitive("equal(x, y)", "{x} = {y}", symbol="==", rounding="exact", dtype="bool"),
+    _primitive("not_equal(x, y)", "{x} \\ne {y}", symbol="!=", rounding="exact", dtype="bool"),
+    # functions of one number
+    _primitive("abs(x)", "\\left|{x}\\right|", {"x": "g*sign(x)"}, rounding="exact"),
+    _primitive("sign(x)", "\\operatorname{{sign}}\\left({x}\\right)", rounding="exact"),
+    _primitive("exp(x)", "e^{{{x}}}", {"x": "g*out"}, flops=10),
+    _primitive("expm1(x)", "\\left(e^{{{x}}} - 1\\right)", {"x": "g*exp(x)"}, flops=12),
+    _primitive("log(x)", "\\ln\\left({x}\\right)", {"x": "g/x"}, flops=10),
+    _primitive("log1p(x)", "\\ln\\left(1 + {x}\\right)", {"x": "g/(1 + x)"}, flops=12),
+    _primitive("sqrt(x)", "\\sqrt{{{x}}}", {"x": "g/(2*out)"}, flops=4),
+    _primitive("sin(x)", "\\sin\\left({x}\\right)", {"x": "g*cos(x)"}, flops=10),
+    _primitive("cos(x)", "\\cos\\left({x}\\right)", {"x": "-g*sin(x)"}, flops=10),
+    _primitive("tan(x)", "\\tan\\left({x}\\right)", {"x": "g*(1 + out**2)"}, flops=14),
+    _primitive("sinh(x)", "\\sinh\\left({x}\\right)", {"x": "g*cosh(x)"}, flops=14),
+    _primitive("cosh(x)", "\\cosh\\left({x}\\right)", {"x": "g*sinh(x)"}, flops=14),
+    _primitive("tanh(x)", "\\tanh\\left({x}\\right)", {"x": "g*(1 - out**2)"}, flops=14),
+    _primitive("arctan(x)", "\\arctan\\left({x}\\right)", {"x": "g/(1 + x**2)"}, flops=14),
+    _primitive(
+        "erf(x)",
+        "\\operatorname{{erf}}\\left({x}\\right)",
+        {"x": "1.1283791670955125738961589031215451716881012586579977136881714434*g*exp(-x**2)"},
+        flops=20,
+    ),
+    # choices
+    _primitive(
+        "maximum(x, y)",
+        "\\max\\left({x}, {y}\\right)",
+        {"x": "where(x > y, g, where(x == y, g/2, 0))", "y": "where(x < y, g, where(x == y, g/2, 0))"},
+        rounding="exact",
+    ),
+    _primitive(
+        "minimum(x, y)",
+        "\\min\\left({x}, {y}\\right)",
+        {"x": "where(x < y, g, where(x == y, g/2, 0))", "y": "where(x > y, g, where(x == y, g/2, 0))"},
+        rounding="exact",
+    ),
+    _primitive(
+        "where(c, x, y)",
+        "\\begin{{cases}} {x} & {c} \\\\ {y} & \\text{{otherwise}} \\end{{cases}}",
+        {"x": "where(c, g, 0)", "y": "where(c, 0, g)"},
+        rounding="exact",
+    ),
+    _primitive("ones_like(x)", "1", rounding="exact", flops=0),
+    _primitive("stop_gradient(x)", "{x}", rounding="exact", flops=0),
+    # reductions over `axis` (None: all axes)
+    _primitive("sum(x)", "\\sum {x}", {"x": "spread(g, x, axis, keepdims)"}, shape=shapes.reduction, options=_REDUCE, rounding="total"),
+    _primitive(
+        "mean(x)",
+        "\\operatorname{{mean}}\\left({x}\\right)",
+        {"x": "spread(g, x, axis, keepdims)/count(x, axis)"},
+        shape=shapes.reduction,
+        options=_REDUCE,
+        rounding="total",
+    ),
+    _primitive(
+        "max(x)", "\\max {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"
+    ),  # ties share the gradient, as in all three frameworks
+    _primitive("min(x)", "\\min {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"),
+    _primitive(
+        "argmax(x)",
+        "\\operatorname{{arg\\,max}} {x}",
+        shape=shapes.reduction,
+        options={"axis": -1},
+        rounding="exact",
+        dtype="index",
+    ),
+    # matrices and shapes
+    _primitive(
+        "matmul(x, y)",
+        "{x} \\, {y}",
+        {"x": "g @ transpose(y)", "y": "transpose(x) @ g"},
+        shape=shapes.matrix_product,
+        rounding="dot",
+        symbol="@",
+    ),
+    _primitive(
+        "transpose(x)",
+        "{x}^\\top",
+        {"x": "transpose(g, axes=inverse(axes))"},
+        shape=shapes.permuted,
+        options={"axes": None},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "reshape(x)",
+        "{x}",
+        {"x": "reshape(g, shape=shape(x))"},
+        shape=shapes.reshaped,
+        options={"shape": ()},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "flatten(x)",
+        "\\operatorname{{flatten}}\\left({x}\\right)",
+        {"x": "reshape(g, shape=shape(x))"},
+        shape=shapes.flattened,
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "broadcast(x)",
+        "{x}",
+        {"x": "g"},
+        shape=shapes.stretched,
+        options={"shape": ()},
+        rounding="exact",
+        flops=0,
+    ),
+]
+
+PRIMITIVES: Mapping[str, Primitive] = MappingProxyType({row.name: row for row in _ROWS})
+"""Name -> primitive, in reading order."""

@@ -1,0 +1,177 @@
+"""Graphs become readable Python: what is shown is what ran.
+
+`to_source` prints one function in straight-line code with the names that the author gave; `compile_graph` compiles
+exactly that text against a meaning, once. No interpretation is left on the path that computes. An operator is printed
+as an operator where the meaning's function *is* that operator (`operator.add`), and as a call otherwise.
+"""
+
+from __future__ import annotations
+
+import keyword
+import operator
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crossnn.formula.graph import Graph, Node, topological
+from crossnn.formula.primitives import PRIMITIVES
+
+Meaning = Mapping[str, Callable[..., Any]]
+
+OPERATORS: Meaning = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "matmul": operator.matmul,
+    "negative": operator.neg,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+"""Meanings that Python's own operators give; adapters start from these."""
+
+_PRECEDENCE = {"add": 2, "subtract": 2, "multiply": 3, "divide": 3, "matmul": 3, "negative": 4, "power": 5}
+_COMPARISON, _ATOM = 1, 9
+_LINE = 96
+
+
+class _Printer:
+    def __init__(self, graph: Graph, meaning: Meaning, spelling: Mapping[str, str]) -> None:
+        self.meaning = meaning
+        self.spelling = spelling
+        self.live = topological(graph.results)
+        self.uses = Counter(id(child) for node in self.live for child in node.inputs)
+        self.uses.update(id(node) for node in graph.results)
+        self.text: dict[int, tuple[str, int]] = {}
+        self.taken: set[str] = set(meaning) | set(keyword.kwlist) | {name.split(".")[0] for name in spelling.values()}
+        self.lines: list[str] = []
+        self.constants: dict[str, float] = {}
+        self.graph = graph
+
+    def fresh(self, wanted: str) -> str:
+        stem = re.sub(r"\W", "_", wanted) or "value"
+        name, number = stem, 1
+        while name in self.taken or name[0].isdigit():
+            number += 1
+            name = f"{stem}_{number}" if not stem[0].isdigit() else f"v{stem}"
+            stem = stem if not stem[0].isdigit() else f"v{stem}"
+        self.taken.add(name)
+        return name
+
+    def head(self) -> list[str]:
+        """The parameter list; tensors inside a dictionary argument are read by key."""
+        heads = []
+        for name, tree in self.graph.arguments.items():
+            argument = self.fresh(name)
+            heads.append(argument)
+            self._bind(tree, argument)
+        return heads
+
+    def _bind(self, tree: Any, access: str) -> None:
+        if isinstance(tree, Mapping):
+            for key, inner in tree.items():
+                self._bind(inner, f"{access}[{key!r}]")
+        elif isinstance(tree, tuple):
+            for index, inner in enumerate(tree):
+                self._bind(inner, f"{access}[{index}]")
+        else:
+            self.text[id(tree)] = (access.replace("'", '"'), _ATOM)
+
+    def place(self, node: Node) -> None:
+        """Give a node its text: inline where it is used once and short, else as an assignment of its own."""
+        if node.operation == "input":
+            access = self.text[id(node)][0]
+            if self.uses[id(node)] > 1 and "[" in access:
+                self._assign(node, access, node.name.split(".")[-1] if node.name.count(".") == 0 else node.name)
+            return
+        if node.operation == "constant":
+            self.text[id(node)] = self.constant(node)
+            return
+        expression, level = self.expression(node)
+        if node.name or self.uses[id(node)] > 1 or len(expression) > _LINE:
+            self._assign(node, expression, node.name or _SHORT.get(node.operation, node.operation[0]))
+        else:
+            self.text[id(node)] = (expression, level)
+
+    def _assign(self, node: Node, expression: str, wanted: str) -> None:
+        name = self.fresh(wanted)
+        self.lines.append(f"{name} = {expression}")
+        self.text[id(node)] = (name, _ATOM)
+
+    def constant(self, node: Node) -> tuple[str, int]:
+        value = node.options["value"]
+        if node.name:
+            if self.constants.get(node.name, value) != value:
+                return repr(value), _ATOM
+            self.constants[node.name] = value
+            self.taken.add(node.name)
+            return node.name, _ATOM
+        text = node.options["text"]
+        if not re.fullmatch(r"[\d.]+(e-?\d+)?", text):
+            text = repr(value)
+        if text.endswith(".0"):
+            text = text[:-2]
+        return text, _ATOM if value >= 0 else 4
+
+    def expression(self, node: Node) -> tuple[str, int]:
+        name, primitive = node.operation, PRIMITIVES[node.operation]
+        parts = [self.text[id(child)] for child in node.inputs]
+        if self.meaning.get(name) is OPERATORS.get(name, self):
+            level = _PRECEDENCE.get(name, _COMPARISON)
+            if len(parts) == 1:
+                return f"-{_wrap(parts[0], level)}", level
+            tight = "" if name in ("multiply", "divide", "power") else " "
+            left = _wrap(parts[0], level + (name == "power"))
+            right = _wrap(parts[1], level + (name != "power"))
+            return f"{left}{tight}{primitive.symbol}{tight}{right}", level
+        options = [f"{key}={value!r}" for key, value in node.options.items() if value != primitive.options.get(key, ())]
+        spelled = self.spelling.get(name, name)
+        return f"{spelled}({', '.join([*(text for text, _ in parts), *options])})", _ATOM
+
+    def tree(self, tree: Any) -> str:
+        if isinstance(tree, Mapping):
+            inner = ", ".join(f'"{key}": {self.tree(value)}' for key, value in tree.items())
+            return f"{{{inner}}}"
+        if isinstance(tree, tuple):
+            return "(" + "".join(f"{self.tree(value)}, " for value in tree).rstrip() + ")"
+        return self.text[id(tree)][0]
+
+
+_SHORT = {"exp": "e", "matmul": "product", "where": "choice", "greater": "above", "less": "below", "subtract": "d"}
+
+
+def _wrap(part: tuple[str, int], level: int) -> str:
+    text, own = part
+    return text if own >= level else f"({text})"
+
+
+def to_source(graph: Graph, name: str, meaning: Meaning, spelling: Mapping[str, str] | None = None) -> str:
+    """One Python function for the graph. `spelling` gives a primitive's public name, such as `torch.exp`."""
+    printer = _Printer(graph, meaning, spelling or {})
+    head = ", ".join(printer.head())
+    for node in printer.live:
+        printer.place(node)
+    constants = [f"{key} = {value!r}" for key, value in printer.constants.items()]
+    body = [*printer.lines, f"return {printer.tree(graph.result)}"]
+    function = "\n".join([f"def {name}({head}):", *(f"    {line}" for line in body)])
+    return "\n".join([*constants, "", function] if constants else [function]) + "\n"
+
+
+def compile_graph(
+    graph: Graph,
+    name: str,
+    meaning: Meaning,
+    spelling: Mapping[str, str] | None = None,
+    namespace: Mapping[str, Any] | None = None,
+) -> Callable[..., Any]:
+    """Compile the printed text once. `namespace` holds the modules that `spelling` names."""
+    text = to_source(graph, name, meaning, spelling)
+    scope: dict[str, Any] = {"__builtins__": {}, **meaning, **(namespace or {})}
+    exec(compile(text, f"<crossnn {name}>", "exec"), scope)
+    function: Callable[..., Any] = scope[name]
+    function.__doc__ = text
+    return function

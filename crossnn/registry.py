@@ -1,0 +1,83 @@
+"""Which backends exist and how to reach them: plain data, nothing imported until a backend is asked for.
+
+Three ways lead to an adapter, with equal rights: the built-in table, an entry point of the group `crossnn.backends`
+(`mine = "package.module:Adapter"`), and the dotted path itself given to `--backend`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crossnn.adapter import Adapter
+from crossnn.errors import BackendError, unknown
+
+ENTRY_POINTS = "crossnn.backends"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where an adapter lives, what it needs, and how that is installed."""
+
+    name: str
+    path: str
+    needs: tuple[str, ...] = ()
+    hint: str = ""
+
+    @property
+    def missing(self) -> list[str]:
+        """The packages it needs that are not installed here; looks, but imports nothing."""
+        return [package for package in self.needs if importlib.util.find_spec(package) is None]
+
+
+BUILT_IN: Mapping[str, Backend] = {
+    "numpy": Backend("numpy", "crossnn.backends.numpy_adapter:NumpyAdapter", ("numpy",), "pip install numpy"),
+    "torch": Backend(
+        "torch", "crossnn.backends.torch_adapter:TorchAdapter", ("torch",), "pip install 'crossnn[torch]'"
+    ),
+    "tensorflow": Backend(
+        "tensorflow",
+        "crossnn.backends.tensorflow_adapter:TensorflowAdapter",
+        ("tensorflow", "keras"),
+        "pip install 'crossnn[tensorflow]'",
+    ),
+    "jax": Backend("jax", "crossnn.backends.jax_adapter:JaxAdapter", ("jax",), "pip install 'crossnn[jax]'"),
+}
+
+
+def backends() -> dict[str, Backend]:
+    """Every registered backend: the built-in ones first, then those of installed packages."""
+    found = dict(BUILT_IN)
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        found.setdefault(point.name, Backend(point.name, point.value, hint=f"see the package that offers {point.name}"))
+    return found
+
+
+def find(name: str) -> Backend:
+    """The backend of this name, or of this `package.module:Class` path."""
+    known = backends()
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return Backend(name, name, (name.split(":")[0].split(".")[0],), f"{name} must be importable from here")
+    raise BackendError(unknown("backend", name, known, "Your own adapter is named as package.module:Class."))
+
+
+def load(name: str) -> Adapter:
+    """Import and create the adapter; a missing framework is an error that says what to install."""
+    backend = find(name)
+    if backend.missing:
+        raise BackendError(f"backend {name!r} needs {', '.join(backend.missing)}, not installed here: {backend.hint}")
+    module, _, attribute = backend.path.partition(":")
+    try:
+        adapter: Adapter = getattr(importlib.import_module(module), attribute)()
+    except ModuleNotFoundError as error:
+        if error.name in ("crossnn.backends", module):
+            raise BackendError(f"backend {name!r}: module {module} not found; run 'pip install -e .' first") from error
+        raise BackendError(f"backend {name!r} failed to import {error.name!r}: {backend.hint}") from error
+    except AttributeError as error:
+        raise BackendError(f"backend {name!r}: {module} has no class {attribute!r}") from error
+    return adapter

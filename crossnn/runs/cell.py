@@ -1,0 +1,123 @@
+"""Cells and records: the plain data that crosses process boundaries and lands in `results.jsonl`.
+
+A cell describes one piece of work completely; `execute.run_cell(cell)` is a pure function of it. Records are what
+came out. Both are frozen structures that serialise to JSON, so nothing else needs to know where a cell ran.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+Verdict = Literal[
+    "EQUAL", "ROUNDING", "KNOWN", "KINK", "ILL-CONDITIONED", "ACCURACY", "FORMULA", "ERROR", "NOT-RUN"
+]  # fmt: skip
+
+FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
+"""Verdicts that make a run end with exit code 1."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of work for one backend."""
+
+    task: Literal["check", "train"]
+    spec: str
+    backend: str
+    implementation: Literal["formula", "native"] = "formula"
+    mode: str = ""
+    dtype: str = "float64"
+    device: str = "cpu"
+    seed: int = 0
+    threads: int = 1
+    files: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Identifies the cell in a journal, so that a finished one is never run twice."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @property
+    def label(self) -> str:
+        return f"{self.task} {self.spec} {self.backend}-{self.mode} {self.implementation} {self.dtype}"
+
+
+class Worst(msgspec.Struct, frozen=True):
+    """The element that departs most. Infinities and NaN travel as text."""
+
+    index: tuple[int, ...]
+    expected: str
+    actual: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One judged quantity of one cell.
+
+    r is the largest error in units of (unit roundoff x noise scale), digits the decimal digits in which the worst
+    element agrees, seconds the time of the whole cell. `r` and `digits` are None where nothing was compared.
+    """
+
+    record: Literal["check"] = "check"
+    spec: str
+    kind: str
+    backend: str
+    implementation: str
+    mode: str
+    dtype: str
+    device: str
+    quantity: str
+    verdict: Verdict
+    r: float | None = None
+    digits: float | None = None
+    worst: Worst | None = None
+    known: str | None = None
+    seconds: float = 0.0
+    seed: int = 0
+    spec_sha: str = ""
+    case: str = ""
+    call: str = ""
+    message: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.verdict in FAILURES
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """One experiment trained by one backend in one mode: the curves and what they cost."""
+
+    record: Literal["training"] = "training"
+    spec: str
+    backend: str
+    mode: str
+    dtype: str
+    device: str
+    seed: int
+    spec_sha: str
+    loss: tuple[float, ...]
+    held_out_loss: tuple[float, ...]
+    metrics: dict[str, tuple[float, ...]]
+    first_step_seconds: float
+    step_seconds: float
+    seconds: float
+    steps: int
+    curve_r: float | None = None
+    facts: dict[str, Any] = {}
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The line that closes a cell in the journal: after it, --resume skips the cell."""
+
+    record: Literal["cell"] = "cell"
+    cell: Cell
+    status: Literal["ok", "crashed", "timeout", "not-run"]
+    message: str = ""
+    seconds: float = 0.0
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinity: an unbounded r is written as 1e308, NaN as null."""
+    if math.isnan(value):
+        return None
+    return min(max(value, -1e308), 1e308)
