@@ -1,0 +1,1 @@
+"""Specifications: what the TOML files may say (rows), how they are read (load), and what they mean (build)."""

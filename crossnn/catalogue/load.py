@@ -1,0 +1,125 @@
+"""Reading specification files: TOML tables become validated rows, or one clear sentence.
+
+A table without `kind` is refused; `name = "formula"` at the top level is short for an activation with that formula.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crossnn.catalogue.rows import KINDS, AnyRow, Row, check_formulas
+from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
+
+FILES = ("activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "networks", "experiments")  # fmt: skip
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All rows by name, in reading order."""
+
+    rows: Mapping[str, Row]
+
+    def find(self, name: str) -> Row:
+        """The row of this name; UnknownNameError with the nearest name otherwise."""
+        if name not in self.rows:
+            raise UnknownNameError(unknown("specification", name, self.rows, "See 'crossnn list'."))
+        return self.rows[name]
+
+    def of_kind(self, *kinds: str) -> list[Row]:
+        return [row for row in self.rows.values() if row.kind in kinds]
+
+    def of_file(self, file: str) -> list[Row]:
+        return [row for row in self.rows.values() if row.file == file]
+
+
+def load_catalogue(files: Sequence[str] = ()) -> Catalogue:
+    """The built-in specifications, and those of `files`, whose rows replace built-in rows of the same name."""
+    rows: dict[str, Row] = dict(_built_in())
+    for file in files:
+        rows.update(read_file(file))
+    return Catalogue(rows)
+
+
+@cache
+def _built_in() -> Mapping[str, Row]:
+    rows: dict[str, Row] = {}
+    for stem in FILES:
+        text = resources.files("crossnn.specs").joinpath(f"{stem}.toml").read_text("utf-8")
+        for name, row in read_text(text, f"{stem}.toml").items():
+            if name in rows:
+                raise SpecError(f"{stem}.toml: [{name}] stands already in {rows[name].file}; names are unique")
+            rows[name] = row
+    return rows
+
+
+def read_file(file: str) -> dict[str, Row]:
+    """The rows of one file of the user's."""
+    path = Path(file)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SpecError(f"{file}: {path.stat().st_size} bytes; a specification file has at most {MAX_BYTES}")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be read ({error.strerror}); give a TOML file of specifications") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{file}: not UTF-8 text (byte {error.start}); TOML files are UTF-8") from None
+    return read_text(text, file)
+
+
+def read_text(text: str, file: str) -> dict[str, Row]:
+    """The rows of a TOML text; `file` is named in messages."""
+    try:
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpecError(f"{file}: not valid TOML: {error or type(error).__name__}") from None
+    if not tables:
+        raise SpecError(f"{file}: no table in it; a specification is a table such as [softplus] with kind and formula")
+    return {name: _row(file, name, table) for name, table in tables.items()}
+
+
+def _row(file: str, name: str, table: Any) -> Row:
+    where = f"{file}: [{name}]"
+    if isinstance(table, str):
+        table = {"kind": "activation", "formula": table}
+    if not isinstance(table, dict):
+        raise SpecError(f"{where}: expected a table, or a formula in quotes, got {table!r}")
+    if table.get("kind") not in KINDS:
+        raise SpecError(f"{where}: kind is {table.get('kind')!r}; allowed: {choices(KINDS)}")
+    reserved = {"name", "file", "sha"} & table.keys()
+    if reserved:
+        raise SpecError(f"{where}: {choices(reserved)} cannot be set; the loader fills it in")
+    try:
+        row: Row = msgspec.convert({**table, "name": name, "file": file, "sha": digest(name, table)}, AnyRow)
+        check_formulas(row)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{where}: {_explain(error, table)}") from None
+    except FormulaError as error:
+        raise SpecError(f"{where}: {error}") from None
+    return row
+
+
+def digest(name: str, table: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that change when anything in the table does."""
+    text = msgspec.json.encode({"name": name, **table}, order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _explain(error: msgspec.ValidationError, table: Mapping[str, Any]) -> str:
+    """msgspec says 'Expected `str`, got `int` - at `$.formula`'; we name the key, the value and what is allowed."""
+    message, _, path = str(error).partition(" - at `$")
+    key = path.rstrip("`").lstrip(".").split(".")[0].split("[")[0]
+    struct = next(kind for kind in AnyRow.__args__ if kind.kind == table["kind"])
+    fields = [field for field in struct.__struct_fields__ if field not in ("name", "file", "sha")]
+    value = f" (value {table[key]!r})" if key in table else ""
+    where = f"key {key}: " if key else ""
+    return f"{where}{message[0].lower()}{message[1:]}{value}. Keys of a row of kind {table['kind']!r}: {choices(fields)}"
