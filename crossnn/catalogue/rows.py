@@ -110,7 +110,7 @@ class Layer(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="lay
     formula: str
     inference: str = ""
     input: list[str] = []
-    inputs: list[str] = ["x"]
+    inputs: list[str] = msgspec.field(default_factory=lambda: ["x"])
     params: dict[str, Parameter] = {}
     options: dict[str, float] = {}
     knobs: dict[str, KnobChoice] = {}

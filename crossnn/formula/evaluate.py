@@ -1,0 +1,47 @@
+"""Run a graph under any meaning, node by node.
+
+For meanings in which interpretation costs nothing next to the arithmetic (arbitrary precision, noise, traces).
+Everything that must be fast is compiled by source.py instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crossnn.formula.graph import Graph, Node, map_tree
+
+Meaning = Mapping[str, Callable[..., Any]]
+
+
+def evaluate(
+    graph: Graph,
+    meaning: Meaning,
+    arguments: Mapping[str, Any],
+    number: Callable[[Node], Any],
+    after: Callable[[Node, list[Any], Any], Any] | None = None,
+) -> Any:
+    """The result tree of `graph`. `number` gives the value of a constant node; `after(node, inputs, value)` may
+    replace each computed value."""
+    values: dict[int, Any] = {}
+
+    def bind(tree: Any, given: Any) -> None:
+        if isinstance(tree, Mapping):
+            for key, inner in tree.items():
+                bind(inner, given[key])
+        elif isinstance(tree, tuple):
+            for inner, one in zip(tree, given, strict=True):
+                bind(inner, one)
+        else:
+            values[id(tree)] = given
+
+    for name, tree in graph.arguments.items():
+        bind(tree, arguments[name])
+    for node in graph.live():
+        if node.operation == "constant":
+            values[id(node)] = number(node)
+        elif node.operation != "input":
+            inputs = [values[id(child)] for child in node.inputs]
+            value = meaning[node.operation](*inputs, **node.options)
+            values[id(node)] = value if after is None else after(node, inputs, value)
+    return map_tree(lambda node: values[id(node)], graph.result)
