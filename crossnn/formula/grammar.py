@@ -60,6 +60,11 @@ class Formula:
     target: str | None = None
 
     @property
+    def body(self) -> str:
+        """The text that `tree` was read from: what stands right of the `=` of an update line."""
+        return (self.text.split("=", 1)[1] if self.target else self.text).strip()
+
+    @property
     def names(self) -> frozenset[str]:
         """Free names: variables, parameters and knobs, without the primitives that are called."""
         called = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}

@@ -78,7 +78,11 @@ def merge_common(graph: Graph) -> Graph:
     def rewrite(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if node.operation == "input":
             return None
-        key = (node.operation, tuple(map(id, inputs)), tuple(sorted((k, repr(v)) for k, v in node.options.items())))
+        key: tuple[Any, ...] = (
+            node.operation,
+            tuple(map(id, inputs)),
+            tuple(sorted((k, repr(v)) for k, v in node.options.items())),
+        )
         if node.operation == "constant":
             key = (*key, node.name)
         if key in seen:
@@ -93,8 +97,10 @@ def merge_common(graph: Graph) -> Graph:
 
 
 def remove_dead(graph: Graph) -> Graph:
-    """Keep only what the result needs."""
-    return _rebuild(graph, lambda node, inputs: None, tuple(graph.live()))
+    """Keep only the arguments and what the result needs, in the order of recording."""
+    needed = {id(node) for node in graph.live()}
+    kept = tuple(node for node in graph.nodes if id(node) in needed or node.operation == "input")
+    return _rebuild(graph, lambda node, inputs: None, kept)
 
 
 def _is(node: Node, value: float) -> bool:
@@ -108,13 +114,13 @@ def _neutral(node: Node, inputs: tuple[Node, ...]) -> Node | None:
             return x
         case "multiply", (one, x) if _is(one, 1.0):
             return x
-        case ("divide" | "power"), (x, one) if _is(one, 1.0):
+        case (("divide" | "power"), (x, one)) if _is(one, 1.0):
             return x
         case "subtract", (x, zero) if _is(zero, 0.0):
             return x
         case "negative", (Node(operation="negative") as inner,):
             return inner.inputs[0]  # type: ignore[no-any-return]
-        case ("reshape" | "broadcast"), (x,) if x.shape == node.shape:
+        case (("reshape" | "broadcast"), (x,)) if x.shape == node.shape:
             return x
         case "reshape", (Node(operation="reshape") as inner,) if inner.inputs[0].shape == node.shape:
             return inner.inputs[0]  # type: ignore[no-any-return]
@@ -132,9 +138,8 @@ def _combine(node: Node, inputs: tuple[Node, ...]) -> Node | None:
     tape = inputs[0].tape if inputs else []
     if node.operation == "add" and inputs[1].operation == "negative":
         return Node(tape, "subtract", (inputs[0], *inputs[1].inputs), {}, node.shape, node.dtype, node.name)
-    fills = [_filled(child) for child in inputs]
-    if all(fills) and any(child.operation == "broadcast" for child in inputs):
-        numbers = tuple(fill for fill in fills if fill is not None)
+    numbers = tuple(fill for fill in map(_filled, inputs) if fill is not None)
+    if len(numbers) == len(inputs) and any(child.operation == "broadcast" for child in inputs):
         if node.operation in ("reshape", "broadcast"):
             return Node(tape, "broadcast", numbers, {"shape": node.shape}, node.shape, node.dtype, node.name)
         if PRIMITIVES[node.operation].elementwise and node.operation in _FOLDED:
