@@ -33,7 +33,7 @@ _BINARY: Mapping[str, tuple[int, int, int]] = {  # name -> own level, least leve
     "matmul": (PRODUCT, PRODUCT, PREFIX),
     "divide": (FRACTION, CASES, CASES),
     "power": (POWER, ATOM, CASES),
-    **{name: (COMPARISON, SUM, SUM) for name in COMPARISONS.values()},
+    **dict.fromkeys(COMPARISONS.values(), (COMPARISON, SUM, SUM)),
 }
 _SILENT = frozenset({"stop_gradient", "reshape", "broadcast"})
 _LONG = 40

@@ -7,7 +7,9 @@ as an operator where the meaning's function *is* that operator (`operator.add`),
 
 from __future__ import annotations
 
+import json
 import keyword
+import math
 import operator
 import re
 from collections import Counter
@@ -50,15 +52,15 @@ class _Printer:
         self.taken: set[str] = set(meaning) | set(keyword.kwlist) | {name.split(".")[0] for name in spelling.values()}
         self.lines: list[str] = []
         self.constants: dict[str, float] = {}
+        self.named: dict[tuple[str, str], str] = {}
         self.graph = graph
 
     def fresh(self, wanted: str) -> str:
-        stem = re.sub(r"\W", "_", wanted) or "value"
+        stem = identifier(wanted)
         name, number = stem, 1
-        while name in self.taken or name[0].isdigit():
+        while name in self.taken:
             number += 1
-            name = f"{stem}_{number}" if not stem[0].isdigit() else f"v{stem}"
-            stem = stem if not stem[0].isdigit() else f"v{stem}"
+            name = f"{stem}_{number}"
         self.taken.add(name)
         return name
 
@@ -74,12 +76,12 @@ class _Printer:
     def _bind(self, tree: Any, access: str) -> None:
         if isinstance(tree, Mapping):
             for key, inner in tree.items():
-                self._bind(inner, f"{access}[{key!r}]")
+                self._bind(inner, f"{access}[{json.dumps(key)}]")
         elif isinstance(tree, tuple):
             for index, inner in enumerate(tree):
                 self._bind(inner, f"{access}[{index}]")
         else:
-            self.text[id(tree)] = (access.replace("'", '"'), _ATOM)
+            self.text[id(tree)] = (access, _ATOM)
 
     def place(self, node: Node) -> None:
         """Give a node its text: inline where it is used once and short, else as an assignment of its own."""
@@ -104,18 +106,21 @@ class _Printer:
 
     def constant(self, node: Node) -> tuple[str, int]:
         value = node.options["value"]
-        if node.name:
-            if self.constants.get(node.name, value) != value:
-                return repr(value), _ATOM
-            self.constants[node.name] = value
-            self.taken.add(node.name)
-            return node.name, _ATOM
+        if node.name or not math.isfinite(value):
+            return self._named_constant(node.name or str(value).strip("-"), value), _ATOM
         text = node.options["text"]
-        if not re.fullmatch(r"[\d.]+(e-?\d+)?", text):
+        if not re.fullmatch(r"[\d.]+(e-?\d+)?", text) or abs(value) >= 1e15:
             text = repr(value)
         if text.endswith(".0"):
             text = text[:-2]
         return text, _ATOM if value >= 0 else 4
+
+    def _named_constant(self, wanted: str, value: float) -> str:
+        """A name at the top of the text; the same one again for the same value."""
+        if (wanted, repr(value)) not in self.named:
+            name = self.named[wanted, repr(value)] = self.fresh(wanted)
+            self.constants[name] = value
+        return self.named[wanted, repr(value)]
 
     def expression(self, node: Node) -> tuple[str, int]:
         name, primitive = node.operation, PRIMITIVES[node.operation]
@@ -134,7 +139,7 @@ class _Printer:
 
     def tree(self, tree: Any) -> str:
         if isinstance(tree, Mapping):
-            inner = ", ".join(f'"{key}": {self.tree(value)}' for key, value in tree.items())
+            inner = ", ".join(f"{json.dumps(key)}: {self.tree(value)}" for key, value in tree.items())
             return f"{{{inner}}}"
         if isinstance(tree, tuple):
             return "(" + "".join(f"{self.tree(value)}, " for value in tree).rstrip() + ")"
@@ -142,6 +147,23 @@ class _Printer:
 
 
 _SHORT = {"exp": "e", "matmul": "product", "where": "choice", "greater": "above", "less": "below", "subtract": "d"}
+
+
+def identifier(wanted: str) -> str:
+    """A plain ASCII name for anything that a specification may be called."""
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", wanted).lstrip("_") or "value"
+    return f"{stem}_" if keyword.iskeyword(stem) else f"v{stem}" if stem[0].isdigit() else stem
+
+
+def function_name(name: str, meaning: Meaning) -> str:
+    """The name of the generated function: never that of a primitive, or `tanh` would call itself."""
+    stem = identifier(name)
+    return f"{stem}_" if stem in meaning else stem
+
+
+def _literal(value: float) -> str:
+    """`inf` and `nan` have no literal of their own, and the compiled text has no other names for them."""
+    return "1e999 - 1e999" if math.isnan(value) else repr(value).replace("inf", "1e999")
 
 
 def _wrap(part: tuple[str, int], level: int) -> str:
@@ -152,12 +174,14 @@ def _wrap(part: tuple[str, int], level: int) -> str:
 def to_source(graph: Graph, name: str, meaning: Meaning, spelling: Mapping[str, str] | None = None) -> str:
     """One Python function for the graph. `spelling` gives a primitive's public name, such as `torch.exp`."""
     printer = _Printer(graph, meaning, spelling or {})
+    called = function_name(name, meaning)
+    printer.taken.add(called)
     head = ", ".join(printer.head())
     for node in printer.live:
         printer.place(node)
-    constants = [f"{key} = {value!r}" for key, value in printer.constants.items()]
+    constants = [f"{key} = {_literal(value)}" for key, value in printer.constants.items()]
     body = [*printer.lines, f"return {printer.tree(graph.result)}"]
-    function = "\n".join([f"def {name}({head}):", *(f"    {line}" for line in body)])
+    function = "\n".join([f"def {called}({head}):", *(f"    {line}" for line in body)])
     return "\n".join([*constants, "", function] if constants else [function]) + "\n"
 
 
@@ -172,6 +196,6 @@ def compile_graph(
     text = to_source(graph, name, meaning, spelling)
     scope: dict[str, Any] = {"__builtins__": {}, **meaning, **(namespace or {})}
     exec(compile(text, f"<crossnn {name}>", "exec"), scope)
-    function: Callable[..., Any] = scope[name]
+    function: Callable[..., Any] = scope[function_name(name, meaning)]
     function.__doc__ = text
     return function
