@@ -23,7 +23,17 @@ Rules = Mapping[tuple[str, int], Rule]
 
 
 class _Operators(ast.NodeTransformer):
-    """`==` and `!=` become calls: identity must keep its meaning on nodes."""
+    """`==` and `!=` become calls: identity must keep its meaning on nodes. So do numbers with a point: the oracle
+    reads their text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        written = ast.get_source_segment(self.text, node)
+        if not isinstance(node.value, float) or written is None:
+            return node
+        return ast.Call(ast.Name("written", ast.Load()), [ast.Constant(written), ast.Name("g", ast.Load())], [])
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -45,13 +55,14 @@ def rules(meaning: Meaning) -> Rules:
 
 def _rule(name: str, text: str, meaning: Meaning) -> Rule:
     primitive = PRIMITIVES[name]
-    body = ast.unparse(ast.fix_missing_locations(_Operators().visit(ast.parse(text, mode="eval"))))
+    body = ast.unparse(ast.fix_missing_locations(_Operators(text).visit(ast.parse(text, mode="eval"))))
     head = ", ".join(["g", "out", *primitive.arguments, *primitive.options])
     helpers = {
         **meaning,
-        "shape": lambda tensor: tuple(tensor.shape),
+        "shape_of": lambda tensor: tuple(tensor.shape),
         "count": lambda tensor, axis: math.prod(tensor.shape[i] for i in reduced_axes(name, tuple(tensor.shape), axis)),
         "inverse": lambda axes: None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__)),
+        "written": lambda text, g: constant(g.tape, float(text), text) if isinstance(g, Node) else float(text),
         "spread": lambda value, x, axis, keepdims: _spread(meaning, value, tuple(x.shape), axis, keepdims),
     }
     # The text comes from our own table, never from a specification.

@@ -3,7 +3,7 @@
 A primitive is only a name here. What it *does* is said by a meaning, a table from name to function: NumPy's, a
 framework's, arbitrary precision, noise, a graph recorder. Derivative rules are formulas over the same primitives, in
 `g` (the cotangent), `out` (the result), the arguments and the options; broadcasting is undone by the caller, and
-`spread`, `shape`, `count` and `inverse` are looked up from static shapes (derive.py). A missing rule means: no
+`spread`, `shape_of`, `count` and `inverse` are looked up from static shapes (derive.py). A missing rule means: no
 gradient flows there. Each rule is tested against central differences in 60-digit arithmetic.
 
 `rounding` says what one evaluation may legitimately get wrong: `rounded` (one relative unit), `exact` (nothing: the
@@ -170,7 +170,7 @@ _ROWS = [
     _primitive(
         "reshape(x)",
         "{x}",
-        {"x": "reshape(g, shape=shape(x))"},
+        {"x": "reshape(g, shape=shape_of(x))"},
         shape=shapes.reshaped,
         options={"shape": ()},
         rounding="exact",
@@ -179,7 +179,7 @@ _ROWS = [
     _primitive(
         "flatten(x)",
         "\\operatorname{{flatten}}\\left({x}\\right)",
-        {"x": "reshape(g, shape=shape(x))"},
+        {"x": "reshape(g, shape=shape_of(x))"},
         shape=shapes.flattened,
         rounding="exact",
         flops=0,

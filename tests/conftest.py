@@ -1,0 +1,57 @@
+"""What all tests share: a quiet, single-threaded process, versions in the header, frameworks that may be missing."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import importlib.metadata
+from collections.abc import Callable
+
+import pytest
+
+from crossnn import registry
+from crossnn.adapter import Adapter
+
+_SHOWN = ("numpy", "torch", "tensorflow", "keras", "jax", "optax")
+_PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
+REQUIRED = os.environ.get("CROSSNN_FRAMEWORKS") == "required"
+
+
+def _version(name: str) -> str:
+    for package in _PACKAGES.get(name, (name,)):
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def pytest_report_header() -> list[str]:
+    return ["frameworks: " + ", ".join(f"{name} {_version(name)}" for name in _SHOWN)]
+
+
+def require(backend: str) -> None:
+    """Skip by name where the framework is not installed; an error where CROSSNN_FRAMEWORKS=required."""
+    missing = registry.find(backend).missing
+    if missing and not REQUIRED:
+        pytest.skip(f"backend {backend} needs {', '.join(missing)}, not installed here: {registry.find(backend).hint}")
+
+
+@pytest.fixture(scope="session")
+def adapter() -> Callable[..., Adapter]:
+    """`adapter("torch", dtype="float64")`: a started adapter, one for each backend and dtype in this process."""
+    started: dict[tuple[str, str], Adapter] = {}
+
+    def get(backend: str, dtype: str = "float64", device: str = "cpu") -> Adapter:
+        require(backend)
+        one = started.setdefault((backend, dtype), registry.load(backend))
+        one.start(device, dtype, 1)
+        return one
+
+    return get
