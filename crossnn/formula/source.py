@@ -41,7 +41,7 @@ _COMPARISON, _ATOM = 1, 9
 _LINE = 96
 
 
-class _Printer:
+class Printer:
     def __init__(self, graph: Graph, meaning: Meaning, spelling: Mapping[str, str]) -> None:
         self.meaning = meaning
         self.spelling = spelling
@@ -95,7 +95,7 @@ class _Printer:
             return
         expression, level = self.expression(node)
         if node.name or self.uses[id(node)] > 1 or len(expression) > _LINE:
-            self._assign(node, expression, node.name or _SHORT.get(node.operation, node.operation[0]))
+            self._assign(node, expression, node.name or SHORT.get(node.operation, node.operation[0]))
         else:
             self.text[id(node)] = (expression, level)
 
@@ -125,6 +125,8 @@ class _Printer:
     def expression(self, node: Node) -> tuple[str, int]:
         name, primitive = node.operation, PRIMITIVES[node.operation]
         parts = [self.text[id(child)] for child in node.inputs]
+        if all(child.operation == "constant" for child in node.inputs):  # `abs(1)` would be a whole number
+            parts = [(f"{text}.0", level) if text.isdigit() else (text, level) for text, level in parts]
         if self.meaning.get(name) is OPERATORS.get(name, self):
             level = _PRECEDENCE.get(name, _COMPARISON)
             if len(parts) == 1:
@@ -146,7 +148,7 @@ class _Printer:
         return self.text[id(tree)][0]
 
 
-_SHORT = {"exp": "e", "matmul": "product", "where": "choice", "greater": "above", "less": "below", "subtract": "d"}
+SHORT = {"exp": "e", "matmul": "product", "where": "choice", "greater": "above", "less": "below", "subtract": "d"}
 
 
 def identifier(wanted: str) -> str:
@@ -173,7 +175,7 @@ def _wrap(part: tuple[str, int], level: int) -> str:
 
 def to_source(graph: Graph, name: str, meaning: Meaning, spelling: Mapping[str, str] | None = None) -> str:
     """One Python function for the graph. `spelling` gives a primitive's public name, such as `torch.exp`."""
-    printer = _Printer(graph, meaning, spelling or {})
+    printer = Printer(graph, meaning, spelling or {})
     called = function_name(name, meaning)
     printer.taken.add(called)
     head = ", ".join(printer.head())
