@@ -30,16 +30,17 @@ INPUT = "input"
 class Assembly:
     """A network while and after it is recorded, for one batch size, in training or in inference."""
 
-    row: Network
-    training: bool
     tape: list[Node]
-    x: Node
+    training: bool = True
     params: dict[str, Node] = field(default_factory=dict)
     initializers: dict[str, Initializer] = field(default_factory=dict)
     draws: dict[str, Node] = field(default_factory=dict)
     keep: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
-    probes: Mapping[str, Node] = field(default_factory=dict)
+
+    @property
+    def x(self) -> Node:
+        return self.outputs[INPUT]
 
     @property
     def prediction(self) -> Node:
@@ -51,11 +52,19 @@ class Assembly:
 
 
 def assemble(
-    row: Network, catalogue: Catalogue, x: Node, *, training: bool = True, probes: Mapping[str, Node] | None = None
+    row: Network,
+    catalogue: Catalogue,
+    x: Node,
+    *,
+    training: bool = True,
+    params: Mapping[str, Node] | None = None,
+    draws: Mapping[str, Node] | None = None,
+    probes: Mapping[str, Node] | None = None,
 ) -> Assembly:
-    """Record the forward computation of a network on input `x`. A probe (a tensor of zeros, by layer name) is added to
-    that layer's output: its gradient is the gradient with respect to the layer."""
-    assembly = Assembly(row, training, x.tape, x, outputs={INPUT: x}, probes=probes or {})
+    """Record the forward computation of a network on input `x`. Parameters and draws that are not given become new
+    inputs. A probe (a tensor of zeros, by layer name) is added to that layer's output: its gradient is the gradient
+    with respect to the layer."""
+    assembly = Assembly(x.tape, training, dict(params or {}), draws=dict(draws or {}), outputs={INPUT: x})
     for number, layer in enumerate(row.layers, 1):
         where = f"{row.file}: [{row.name}] layer {number}"
         kind = layer.get("layer")
@@ -67,20 +76,26 @@ def assemble(
         if name in assembly.outputs:
             raise SpecError(f"{where}: the name {name!r} is taken; give each layer its own name")
         try:
-            output = _layer(assembly, catalogue, spec, name, layer)
+            output = record_layer(assembly, catalogue, spec, name, layer)
         except (FormulaError, SpecError) as error:
             raise SpecError(f"{where} ({name}): {error}") from None
-        if name in assembly.probes:
-            output = output + assembly.probes[name]
+        if probes and name in probes:
+            output = output + probes[name]
         if not output.name:
             output.name = name
         assembly.outputs[name] = output
     return assembly
 
 
-def _layer(
-    assembly: Assembly, catalogue: Catalogue, spec: Layer | Activation, name: str, table: Mapping[str, Any]
+def record_layer(
+    assembly: Assembly,
+    catalogue: Catalogue | None,
+    spec: Layer | Activation,
+    name: str,
+    table: Mapping[str, Any],
 ) -> Node:
+    """Record one layer on the outputs of earlier ones. `table` is its line in the network: inputs, options, knobs and
+    initializers. Its parameters are called `name.slot` (`slot` alone where the name is empty)."""
     sources = table.get("inputs", [next(reversed(assembly.outputs))])
     missing = [source for source in sources if source not in assembly.outputs]
     if missing:
@@ -96,21 +111,30 @@ def _layer(
     if isinstance(spec, Activation):
         return record_row(spec, spec.formula, names, assembly.tape, hyper, knobs)
 
+    prefix = f"{name}." if name else ""
     dims = _dims(spec, inputs[0].shape, hyper)
     for slot, parameter in spec.params.items():
         if parameter.when and not knobs[parameter.when]:
             continue
-        shape = tuple(dims[dim] for dim in parameter.shape)
-        path = f"{name}.{slot}"
-        assembly.params[path] = names[slot] = Node(assembly.tape, "input", shape=shape, name=path)
-        assembly.initializers[path] = _initializer(catalogue, str(table.get(slot, parameter.initializer)))
-    if assembly.training or not spec.inference:
-        for draw, keep in spec.draws.items():
-            path = f"{name}.{draw}"
-            assembly.draws[path] = names[draw] = Node(assembly.tape, "input", shape=inputs[0].shape, name=path)
-            assembly.keep[path] = constant_value(keep, hyper)
+        shape, path = tuple(dims[dim] for dim in parameter.shape), prefix + slot
+        names[slot] = _input(assembly.params, assembly.tape, path, shape)
+        if catalogue is not None:
+            assembly.initializers[path] = _initializer(catalogue, str(table.get(slot, parameter.initializer)))
     text = spec.formula if assembly.training or not spec.inference else spec.inference
+    if text == spec.formula:
+        for draw, keep in spec.draws.items():
+            names[draw] = _input(assembly.draws, assembly.tape, prefix + draw, inputs[0].shape)
+            assembly.keep[prefix + draw] = constant_value(keep, hyper)
     return record(parse(text), {**constants(assembly.tape, hyper), **names}, assembly.tape, knobs)
+
+
+def _input(known: dict[str, Node], tape: list[Node], path: str, shape: Shape) -> Node:
+    """The node of this name, made where it does not exist yet."""
+    if path not in known:
+        known[path] = Node(tape, "input", shape=shape, name=path)
+    if known[path].shape != shape:
+        raise FormulaError(f"{path} has shape {known[path].shape}, this layer needs {shape}")
+    return known[path]
 
 
 def _dims(spec: Layer, shape: Shape, hyper: Mapping[str, float]) -> dict[str, int]:

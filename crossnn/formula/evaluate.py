@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crossnn.formula.graph import Graph, Node, map_tree
+from crossnn.formula.graph import GRAPH, Graph, Node, constant, map_tree
 
 Meaning = Mapping[str, Callable[..., Any]]
 
@@ -45,3 +45,12 @@ def evaluate(
             value = meaning[node.operation](*inputs, **node.options)
             values[id(node)] = value if after is None else after(node, inputs, value)
     return map_tree(lambda node: values[id(node)], graph.result)
+
+
+def replay(graph: Graph, arguments: Mapping[str, Any], tape: list[Node]) -> Any:
+    """Record the graph again, on other nodes: how one recorded function calls another."""
+
+    def number(node: Node) -> Node:
+        return constant(tape, node.options["value"], node.options["text"], node.name)
+
+    return evaluate(graph, GRAPH, arguments, number)

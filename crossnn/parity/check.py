@@ -1,0 +1,227 @@
+"""One check cell: run a specification on a backend and judge every quantity.
+
+The backend called `oracle` is the specification itself: its formula against its definition and its claimed
+derivative, in arbitrary precision, with no framework involved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from crossnn.adapter import Native
+from crossnn.catalogue.build import formula_graph, settings
+from crossnn.catalogue.load import Catalogue, load_catalogue
+from crossnn.catalogue.rows import Activation, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row
+from crossnn.errors import CrossnnError
+from crossnn.formula.oracle import Exact, exact
+from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, started, subject_values
+from crossnn.parity.differences import apply_registry
+from crossnn.parity.functions import function_subjects
+from crossnn.parity.judge import Judgement, Reference, judge
+from crossnn.parity.networks import layer_subjects, network_subject
+from crossnn.parity.optimizers import Steps, optimizer_steps
+from crossnn.parity.subject import Subject
+from crossnn.runs.cell import Cell, Record, Worst
+
+ORACLE = "oracle"
+
+
+def check(cell: Cell) -> list[Record]:
+    """Judge one cell; a pure function of it. Errors of ours and of the framework become ERROR records."""
+    began = time.perf_counter()
+    catalogue = load_catalogue(cell.files)
+    row = catalogue.find(cell.spec)
+    try:
+        records = _oracle_records(cell, row) if cell.backend == ORACLE else _backend_records(cell, row, catalogue)
+    except Exception as error:  # whatever a framework throws is a result of this cell
+        records = [_record(cell, row, "-", Judgement("ERROR", message=_one_line(error)))]
+    records = apply_registry(cell, records)
+    seconds = round(time.perf_counter() - began, 4)
+    return [msgspec.structs.replace(record, seconds=seconds) for record in records]
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    text = str(error) if isinstance(error, CrossnnError) else f"{type(error).__name__}: {lines[0]}"
+    return text[:500]
+
+
+def _record(
+    cell: Cell, row: Row, quantity: str, found: Judgement, case: str = "", call: str = "", message: str = ""
+) -> Record:
+    return Record(
+        spec=cell.spec, kind=row.kind, backend=cell.backend, implementation=cell.implementation, mode=cell.mode,
+        dtype=cell.dtype, device=cell.device, quantity=quantity, verdict=found.verdict, r=found.r,
+        digits=found.digits, worst=found.worst, seed=cell.seed, spec_sha=row.sha, case=case, call=call,
+        message=message or found.message,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] | list[Steps]:
+    """What is judged for a row; kept, since every mode and dtype of a backend shares truth and noise."""
+    catalogue = load_catalogue(files)
+    row = catalogue.find(spec)
+    match row:
+        case Formulated():
+            return function_subjects(row, seed)
+        case Layer():
+            return layer_subjects(row, seed)
+        case Network():
+            return [network_subject(row, catalogue, seed)]
+        case Experiment():
+            from crossnn.training.first_step import first_step
+
+            return [first_step(row, catalogue, seed)]
+        case Optimizer():
+            return optimizer_steps(row, seed)
+    raise AssertionError(row.kind)
+
+
+def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]:
+    adapter, _ = started(cell.backend, cell.device, cell.dtype, cell.threads)
+    native = cell.implementation == "native"
+    records: list[Record] = []
+    for subject in subjects_of(cell.spec, cell.files, cell.seed):
+        own = adapter.native(row.kind, row.name, subject.settings) if native else None
+        if native and own is None:
+            continue
+        if isinstance(subject, Steps):
+            values = (
+                optimizer_values(adapter, cell.mode, subject)
+                if own is None
+                else native_optimizer_values(subject, own, cell.dtype)
+            )
+            records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
+        else:
+            values = subject_values(adapter, cell.mode, subject, own, row.kind)
+            records += _kinks(cell, row, subject, values, own)
+            references = _without_kinks(subject, values, subject.references(cell.dtype))
+            records += _judged(cell, row, subject.case, values, references, own, subject.quantities)
+    if not records:
+        nothing = Judgement("NOT-RUN", message=f"{cell.backend} has no native {row.name}: the formula runs instead")
+        return [_record(cell, row, "-", nothing)]
+    return records
+
+
+def _judged(
+    cell: Cell,
+    row: Row,
+    case: str,
+    values: Values,
+    references: Mapping[str, Reference],
+    native: Native | None,
+    order: tuple[str, ...] | None = None,
+) -> list[Record]:
+    """Judge the quantities in order; the first that departs is named in those that follow."""
+    call = native.call if native else ""
+    records: list[Record] = []
+    first = ""
+    for quantity in order or references:
+        if quantity not in values:
+            continue
+        found = judge(values[quantity], references[quantity], cell.dtype)
+        message = found.message
+        if found.verdict in ("FORMULA", "ACCURACY"):
+            message = f"after {first}, the first to depart" if first else "the first quantity to depart"
+            message += _hint(found, cell.dtype)
+            first = first or quantity
+        records.append(_record(cell, row, quantity, found, case, call, message))
+    return records
+
+
+def _hint(found: Judgement, dtype: str) -> str:
+    if dtype == "float64" and found.digits is not None and 6 <= found.digits <= 9.5:
+        return "; agrees to about 8 digits, as if a float32 number took part"
+    return ""
+
+
+def _kinks(cell: Cell, row: Row, subject: Subject, values: Values, native: Native | None) -> list[Record]:
+    """At a kink the slope is a convention: tabulated, not judged. One record a kink."""
+    records, seen = [], set()
+    for kink in subject.kinks:
+        if kink.at in seen or kink.quantity not in values:
+            continue
+        seen.add(kink.at)
+        slope = float(values[kink.quantity][kink.index]) / kink.weight
+        worst = Worst(kink.index, "a convention", f"{slope:.6g}")
+        quantity = f"slope at {kink.at:g}"
+        records.append(
+            _record(cell, row, quantity, Judgement("KINK", worst=worst), subject.case, native.call if native else "")
+        )
+    return records
+
+
+def _without_kinks(
+    subject: Subject, values: Values, references: Mapping[str, Reference]
+) -> Mapping[str, Reference]:
+    """Take the elements at kinks out of the judgement: both sides become an exact zero there."""
+    if not subject.kinks:
+        return references
+    changed = dict(references)
+    for quantity in {kink.quantity for kink in subject.kinks} & values.keys():
+        indices = tuple(np.array([kink.index for kink in subject.kinks if kink.quantity == quantity]).T)
+        reference = references[quantity]
+        hi, lo, noise, actual = (
+            np.array(one) for one in (reference.exact.hi, reference.exact.lo, reference.noise, values[quantity])
+        )
+        for array in (hi, lo, noise, actual):
+            array[indices] = 0
+        values[quantity] = actual
+        changed[quantity] = replace(reference, exact=Exact(hi, lo), noise=noise, more_noise=None)
+    return changed
+
+
+def _oracle_records(cell: Cell, row: Row) -> list[Record]:
+    """Formula = definition, and the claimed derivative = the derived one, to 25 digits."""
+    records: list[Record] = []
+    for subject in subjects_of(cell.spec, cell.files, cell.seed):
+        if not isinstance(subject, Subject):
+            continue
+        truth = subject.truth
+        if subject.definition is not None:
+            plain = replace(subject, definition=None, scalar_definition=None)
+            for quantity in subject.quantities:
+                found = _same(truth[quantity], plain.truth[quantity], subject, quantity)
+                records.append(_record(cell, row, f"formula = definition: {quantity}", found, subject.case))
+        if isinstance(row, Activation | Loss) and row.derivative:
+            claimed = _claimed_gradient(row, subject)
+            found = _same(truth["gradient"], claimed, subject, "gradient")
+            records.append(_record(cell, row, "claimed derivative", found, subject.case))
+    if not records:
+        records.append(_record(cell, row, "-", Judgement("NOT-RUN", message="states no definition and no derivative")))
+    return records
+
+
+def _claimed_gradient(row: Activation | Loss, subject: Subject) -> Exact:
+    """The claimed derivative, weighted as the subject's gradient is."""
+    hyper, knobs = settings(row, {key: value for key, value in subject.settings.items() if key != "reduction"})
+    names = {**subject.params, **{key: value for key, value in subject.data.items() if key in ("t", "x")}}
+    graph = formula_graph(row, {key: value.shape for key, value in names.items()}, hyper, knobs, row.derivative)
+    claimed = exact(graph, names)[0]
+    shape = next(iter(subject.params.values())).shape
+    hi, lo = np.broadcast_to(claimed.hi, shape), np.broadcast_to(claimed.lo, shape)
+    if isinstance(row, Activation):
+        weights: Any = subject.data["weights"]
+    else:
+        weights = 1 / (np.prod(shape) if row.acts_on == "element" else shape[0])
+    product = hi * weights
+    return Exact(product, lo * weights)
+
+
+def _same(truth: Exact, other: Exact, subject: Subject, quantity: str) -> Judgement:
+    """Agreement of two values that are both exact: within 4 roundings of a double, kinks left out."""
+    noise = np.abs(truth.hi) / 16
+    skip = tuple(np.array([kink.index for kink in subject.kinks if kink.quantity == quantity]).T)
+    hi, lo, actual = np.array(truth.hi), np.array(truth.lo), np.array(other.hi)
+    if skip:
+        for array in (hi, lo, noise, actual):
+            array[skip] = 0
+    return judge(actual, Reference(Exact(hi, lo), noise, elementwise=True), "float64")

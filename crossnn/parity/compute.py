@@ -1,0 +1,148 @@
+"""Running a subject on a backend: from graphs to arrays by quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from crossnn import registry
+from crossnn.adapter import Adapter, Facts, Native
+from crossnn.errors import BackendError
+from crossnn.formula.graph import Graph, map_tree
+from crossnn.formula.simplify import simplify
+from crossnn.formula.source import compile_graph
+from crossnn.parity.networks import update_quantities
+from crossnn.parity.optimizers import PARAM, STEPS, Steps
+from crossnn.parity.subject import Arrays, Subject
+
+Values = dict[str, np.ndarray]
+
+
+@cache
+def _adapter(name: str) -> tuple[Adapter, dict[str, Any]]:
+    return registry.load(name), {}
+
+
+def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, Facts]:
+    """The backend, started for this device and dtype, with a canary: one number that a shorter dtype cannot hold."""
+    adapter, state = _adapter(name)
+    wanted = (device, dtype, threads)
+    if state.get("wanted") != wanted:
+        state["facts"] = adapter.start(device, dtype, threads)
+        state["wanted"] = wanted
+        if dtype == "float64":
+            canary = np.array([1.0 + 2.0**-40])
+            back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
+            if back.dtype != np.float64 or back[0] != canary[0]:
+                raise BackendError(f"backend {name!r} was started for float64 but computes in {back.dtype}")
+    return adapter, state["facts"]
+
+
+def function_of(graph: Graph, name: str, adapter: Adapter) -> Callable[..., Any]:
+    """The graph as a compiled Python function over the adapter's primitives."""
+    return compile_graph(simplify(graph), name, adapter.primitives, adapter.spelling, adapter.namespace)
+
+
+def _tensors(adapter: Adapter, tree: Any) -> Any:
+    return map_tree(adapter.tensor, tree)
+
+
+def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native | None, kind: str) -> Values:
+    """Every quantity of a subject, computed by the formula or by a native implementation."""
+    if native is None:
+        forward = function_of(subject.forward, "forward", adapter)
+        scalar = None if subject.scalar is None else function_of(subject.scalar, "objective", adapter)
+    else:
+        forward, scalar = _native_functions(adapter, subject, native, kind)
+    params, data = _tensors(adapter, subject.params), _tensors(adapter, subject.data)
+    found = adapter.compile(forward, mode)(params, data)
+    values = {name: adapter.array(value) for name, value in found.items()}
+    if scalar is not None and subject.params:
+        _, gradients = adapter.compile(adapter.value_and_grad(scalar), mode)(params, data)
+        values.update({subject.gradient_name(name): adapter.array(gradients[name]) for name in subject.params})
+        if subject.update is not None:
+            update = adapter.compile(function_of(subject.update, "update", adapter), mode)
+            trained = {name: params[name] for name in subject.update.arguments["params"]}
+            own = {name: gradients[name] for name in trained}
+            rest = [_tensors(adapter, subject.rest[name]) for name in ("state", "lr", "t")]
+            values.update(map_tree(adapter.array, update_quantities(*update(trained, own, *rest))))
+    return values
+
+
+def _native_functions(
+    adapter: Adapter, subject: Subject, native: Native, kind: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Forward and objective in terms of the framework's own implementation."""
+    total = adapter.primitives["sum"]
+
+    def output(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+        if kind == "activation":
+            return native.function(params["x"])
+        if kind == "loss":
+            return native.function(params["y"], data["t"])
+        return native.function({key: value for key, value in params.items() if key != "x"}, params["x"])
+
+    def objective(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+        value = output(params, data)
+        return value if kind == "loss" else total(data["weights"] * value)
+
+    return lambda params, data: {subject.native_quantity: output(params, data)}, objective
+
+
+def optimizer_values(adapter: Adapter, mode: str, steps: Steps) -> Values:
+    """Every quantity of an optimizer's steps, by the formula."""
+    update = adapter.compile(function_of(steps.graph, "update", adapter), mode)
+
+    def call(arguments: dict[str, Any]) -> tuple[Any, Any]:
+        return update(*(_tensors(adapter, tree) for tree in arguments.values()))  # type: ignore[no-any-return]
+
+    alone = [call(steps.arguments(k)) for k in range(STEPS)]
+    running, free = (_tensors(adapter, {PARAM: steps.w}), _lift(adapter, steps.start)), []
+    for k in range(STEPS):
+        inputs = ({PARAM: steps.gradients[k]}, np.float64(steps.rates[k]), np.float64(k + 1))
+        g, lr, t = (_tensors(adapter, tree) for tree in inputs)
+        running = update(running[0], g, running[1], lr, t)
+        free.append(map_tree(adapter.array, running))
+    return {
+        **_labelled(steps, [map_tree(adapter.array, one) for one in alone], ""),
+        **_labelled(steps, free, "free-running "),
+    }
+
+
+def _lift(adapter: Adapter, state: Arrays) -> dict[str, dict[str, Any]]:
+    return {slot: {PARAM: adapter.tensor(value)} for slot, value in state.items()}
+
+
+def _labelled(steps: Steps, results: list[Any], prefix: str) -> Values:
+    values = {f"{prefix}update": np.stack([params[PARAM] for params, _ in results])}
+    for slot in steps.row.state:
+        if all(slot in state for _, state in results):
+            values[f"{prefix}state.{slot}"] = np.stack([state[slot][PARAM] for _, state in results])
+    return values
+
+
+def native_optimizer_values(steps: Steps, native: Native, dtype: str) -> Values:
+    """Every quantity that a framework's own optimizer shows."""
+
+    def short(array: np.ndarray) -> np.ndarray:
+        return np.asarray(array, dtype)
+
+    def fresh() -> Any:
+        return native.function({PARAM: short(steps.w)}, steps.settings)
+
+    alone, free = [], []
+    for k in range(STEPS):
+        optimizer = fresh()
+        w, state = steps.before(k)
+        optimizer.load({PARAM: short(w)}, {slot: {PARAM: short(value)} for slot, value in state.items()}, k)
+        optimizer.step({PARAM: short(steps.gradients[k])}, float(steps.rates[k]))
+        alone.append(optimizer.read())
+    runner = fresh()
+    runner.load({PARAM: short(steps.w)}, {slot: {PARAM: short(value)} for slot, value in steps.start.items()}, 0)
+    for k in range(STEPS):
+        runner.step({PARAM: short(steps.gradients[k])}, float(steps.rates[k]))
+        free.append(map_tree(np.array, runner.read()))
+    return {**_labelled(steps, alone, ""), **_labelled(steps, free, "free-running ")}

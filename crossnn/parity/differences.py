@@ -1,0 +1,89 @@
+"""The registry of known divergences, and the rules that keep it honest.
+
+`specs/differences.toml` lists what is known to differ: where (backend, implementation, specification, quantity,
+dtype, mode, case), by how much (an interval of r), why, and a public reference or 'found here'. A difference inside
+its interval is KNOWN; outside it fails; an entry whose scope was checked and no longer diverges fails too.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from crossnn.errors import SpecError
+from crossnn.runs.cell import Cell, Record
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One known divergence. Scopes are shell patterns; `r` is the interval in which its size must lie."""
+
+    id: str
+    backend: str
+    spec: str
+    quantity: str
+    r: tuple[float, float]
+    cause: str
+    reference: str
+    implementation: str = "native"
+    dtype: str = "*"
+    mode: str = "*"
+    case: str = "*"
+
+    def covers(self, cell: Cell) -> bool:
+        """Whether the cell is one that this entry speaks of."""
+        scope = (self.backend, self.spec, self.implementation, self.dtype, self.mode)
+        return all(map(fnmatchcase, (cell.backend, cell.spec, cell.implementation, cell.dtype, cell.mode), scope))
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record of such a cell is the quantity and case that this entry speaks of."""
+        return fnmatchcase(record.quantity, self.quantity) and fnmatchcase(record.case, self.case)
+
+
+@cache
+def differences() -> tuple[Difference, ...]:
+    """All registered differences, in file order."""
+    text = resources.files("crossnn.specs").joinpath("differences.toml").read_text("utf-8")
+    try:
+        table = tomllib.loads(text)
+        return tuple(msgspec.convert(table.get("difference", []), list[Difference]))
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SpecError(f"differences.toml: {error}") from None
+
+
+def apply_registry(
+    cell: Cell, records: Sequence[Record], registry: Sequence[Difference] | None = None
+) -> list[Record]:
+    """Turn failures that are registered into KNOWN, and report entries that no longer hold."""
+    entries = [entry for entry in (differences() if registry is None else registry) if entry.covers(cell)]
+    explained = [_explain(record, entries) for record in records]
+    for entry in entries:
+        matching = [record for record in explained if entry.matches(record) and record.verdict != "NOT-RUN"]
+        if matching and not any(record.known == entry.id or record.failed for record in matching):
+            explained.append(_stale(matching[0], entry))
+    return explained
+
+
+def _explain(record: Record, entries: Sequence[Difference]) -> Record:
+    if record.verdict not in ("FORMULA", "ACCURACY") or record.r is None:
+        return record
+    for entry in entries:
+        if entry.matches(record):
+            low, high = entry.r
+            if low <= record.r <= high:
+                message = f"{entry.cause} [{entry.reference}]"
+                return msgspec.structs.replace(record, verdict="KNOWN", known=entry.id, message=message)
+            message = f"registered as {entry.id} with r from {low:g} to {high:g}, measured {record.r:.3g}"
+            return msgspec.structs.replace(record, message=message)
+    return record
+
+
+def _stale(record: Record, entry: Difference) -> Record:
+    message = f"the registered difference {entry.id} no longer shows: remove it from differences.toml or narrow it"
+    return msgspec.structs.replace(
+        record, verdict="ERROR", quantity=entry.quantity, known=entry.id, r=None, digits=None, worst=None, message=message
+    )

@@ -1,0 +1,144 @@
+"""Subjects: what exactly is compared, as graphs with inputs, before any backend is chosen.
+
+A subject has a forward graph (named results) and, where something is differentiated, a scalar graph whose gradients
+with respect to `params` are compared. The truth comes from `definition` graphs where the specification has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from crossnn.formula.derive import gradient_graph
+from crossnn.formula.graph import Graph
+from crossnn.formula.noise import RUNS, noise_scales
+from crossnn.formula.numpy_meaning import NUMPY
+from crossnn.formula.oracle import Exact, exact
+from crossnn.formula.simplify import simplify
+from crossnn.formula.source import compile_graph
+from crossnn.parity.judge import Reference
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Kink:
+    """An element of a gradient at which the slope is a convention."""
+
+    quantity: str
+    index: tuple[int, ...]
+    at: float
+    weight: float
+
+
+@dataclass
+class Subject:
+    """One computation to be judged. The graphs take (params, data); `update` takes what an optimizer takes, and `step`
+    is the whole training step, which only the oracle evaluates: backends use their own gradients."""
+
+    case: str
+    settings: Mapping[str, Any]
+    forward: Graph
+    params: Arrays
+    data: Arrays
+    scalar: Graph | None = None
+    definition: Graph | None = None
+    scalar_definition: Graph | None = None
+    elementwise: bool = False
+    gradient_names: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    kinks: tuple[Kink, ...] = ()
+    native_quantity: str = ""
+    update: Graph | None = None
+    step: Graph | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Arrays]:
+        return {"params": self.params, "data": self.data}
+
+    @cached_property
+    def forward_graph(self) -> Graph:
+        return simplify(self.forward)
+
+    @cached_property
+    def gradient(self) -> Graph | None:
+        return None if self.scalar is None else simplify(gradient_graph(self.scalar, "params"))
+
+    @cached_property
+    def truth(self) -> dict[str, Exact]:
+        """The oracle's value of every quantity."""
+        found = dict(zip(self.forward.result, exact(self.definition or self.forward, self.arguments), strict=True))
+        scalar = self.scalar_definition or self.scalar
+        if scalar is not None:
+            _, *gradients = exact(gradient_graph(scalar, "params"), self.arguments)
+            found.update(zip(map(self.gradient_name, self.params), gradients, strict=True))
+        if self.step is not None:
+            found.update(zip(self.step.result, exact(self.step, {**self.arguments, **self.rest}), strict=True))
+        return found
+
+    def gradient_name(self, param: str) -> str:
+        return self.gradient_names.get(param, f"gradient/{param}")
+
+    def noise(self, dtype: str, seed: int = 0, runs: int = RUNS) -> dict[str, np.ndarray]:
+        """The noise scale of every quantity."""
+        found = dict(
+            zip(self.forward.result, noise_scales(self.forward_graph, self.arguments, dtype, seed, runs), strict=True)
+        )
+        if self.gradient is not None:
+            _, *gradients = noise_scales(self.gradient, self.arguments, dtype, seed, runs)
+            found.update(zip(map(self.gradient_name, self.params), gradients, strict=True))
+        if self.step is not None:
+            whole = noise_scales(simplify(self.step), {**self.arguments, **self.rest}, dtype, seed, runs)
+            found.update(zip(self.step.result, whole, strict=True))
+        return found
+
+    def references(self, dtype: str) -> dict[str, Reference]:
+        """Truth and legitimate noise of every quantity for a dtype; measured once."""
+        if dtype not in self._references:
+            noise, unsafe = self.noise(dtype), self.unsafe(dtype)
+            longer: dict[str, np.ndarray] = {}
+
+            def more(name: str) -> np.ndarray:
+                if not longer:
+                    longer.update(self.noise(dtype, seed=1, runs=8 * RUNS))
+                return longer[name]
+
+            self._references[dtype] = {
+                name: Reference(truth, noise[name], self.elementwise, unsafe.get(name), lambda name=name: more(name))  # type: ignore[misc]
+                for name, truth in self.truth.items()
+            }
+        return self._references[dtype]
+
+    @cached_property
+    def _references(self) -> dict[str, dict[str, Reference]]:
+        return {}
+
+    def unsafe(self, dtype: str) -> dict[str, np.ndarray]:
+        """Where NumPy's own evaluation of the formula in a short dtype leaves its range although the truth does not.
+        In float64 nothing is excused: that is the court for formulas."""
+        if dtype == "float64":
+            return {}
+        short = {
+            name: {key: value.astype(np.float32) for key, value in tree.items()}
+            for name, tree in self.arguments.items()
+        }
+        found: dict[str, np.ndarray] = {}
+        with np.errstate(all="ignore"):
+            values = compile_graph(self.forward_graph, "forward", NUMPY)(**short)
+            found.update({name: ~np.isfinite(value) for name, value in values.items()})
+            if self.gradient is not None:
+                _, gradients = compile_graph(self.gradient, "gradient", NUMPY)(**short)
+                found.update({self.gradient_name(key): ~np.isfinite(value) for key, value in gradients.items()})
+        return {name: mask for name, mask in found.items() if name in self.truth and np.any(mask)}
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """In the order in which a computation meets them: forward, backward, gradients."""
+        return self.order or tuple(self.truth)
+
+
