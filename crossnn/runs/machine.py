@@ -100,7 +100,7 @@ def _processor() -> str:
 
 
 def _cores() -> dict[str, int | None]:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"physical": psutil.cpu_count(logical=False), "logical": psutil.cpu_count(), "usable": usable}

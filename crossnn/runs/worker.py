@@ -66,7 +66,7 @@ def answer(execute: Execute, cell: Cell) -> list[Result]:
         return [failure(cell, _last_line(error))]
 
 
-def probe(backend: str, devices: Iterable[str] = ("cpu", "cuda", "gpu")) -> dict[str, dict[str, Any]]:
+def probe(backend: str, devices: Iterable[str] = ("gpu", "cpu")) -> dict[str, dict[str, Any]]:
     """Device -> what the backend says of itself when it is started there, or the reason why it does not start."""
     from crossnn import registry
 

@@ -1,0 +1,144 @@
+"""The options that `check` and `run` share, and what they select."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from crossnn import registry
+from crossnn.errors import BackendError, CrossnnError, choices, unknown
+
+DTYPES = ("float64", "float32")
+IMPLEMENTATIONS = ("formula", "native")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def comma_list(
+    allowed: Sequence[str] = (),
+) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[str, ...]]:
+    """`--backend numpy,torch` and `--backend numpy --backend torch`: one flat list without repetition."""
+
+    def flat(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+        items = [item.strip() for value in values for item in value.split(",")]
+        for item in items:
+            if not item:
+                raise click.BadParameter(f"an empty name in {', '.join(values)!r}", ctx, param)
+            if allowed and item not in allowed:
+                raise click.BadParameter(unknown(str(param.name), item, allowed), ctx, param)
+        return tuple(dict.fromkeys(items))
+
+    return flat
+
+
+def selection(command: F) -> F:
+    """The options that say where and how the work runs."""
+    for option in reversed(
+        (
+            click.option("--backend", multiple=True, callback=comma_list(), metavar="NAME", help="numpy, torch, "
+                         "tensorflow, jax, or your own package.module:Adapter; repeatable. Default: all installed."),
+            click.option("--mode", multiple=True, callback=comma_list(), metavar="NAME", help="eager, compiled, "
+                         "graph, xla, jit ...; repeatable. Default: all that the backend has."),
+            click.option("--dtype", multiple=True, callback=comma_list(), metavar="NAME", help="float64, float32. "
+                         "Default: both; trainings in float64."),
+            click.option("--device", multiple=True, callback=comma_list(), metavar="NAME", help="Default: cpu."),
+            click.option("--implementation", multiple=True, callback=comma_list(IMPLEMENTATIONS), metavar="NAME",
+                         help="formula (ours, run by the framework), native (the framework's own). Default: both."),
+            click.option("--seeds", type=click.IntRange(1), default=1, metavar="N", help="Repeat with seeds 0 to N-1."),
+            click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, metavar="N",
+                         help="Backends at work at the same time."),
+            click.option("--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+                         help="Threads of each backend."),
+            click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True,
+                         metavar="S", help="Seconds after which a cell is given up."),
+            click.option("--json", "json_file", metavar="FILE", help="Write every record as one JSON document; - is "
+                         "standard output."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the options select. `missing`: backends that nobody asked for by name and that are not installed."""
+
+    backends: tuple[str, ...]
+    missing: dict[str, str]
+    modes: tuple[str, ...] | None
+    dtypes: tuple[str, ...]
+    dtypes_given: bool
+    devices: tuple[str, ...]
+    implementations: tuple[str, ...]
+    seeds: tuple[int, ...]
+    jobs: int
+    threads: int
+    timeout: float
+    json_file: str | None
+
+
+def select(options: dict[str, Any]) -> Selection:
+    """Options as click hands them over; a backend asked for by name must be here."""
+    asked, modes, dtypes = options["backend"], options["mode"], options["dtype"]
+    missing = {}
+    if any(":" in name for name in asked) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a user's own adapter; last, so that no file there shadows a package
+    for name in asked or tuple(registry.backends()):
+        backend = registry.find(name)
+        if backend.missing:
+            reason = f"needs {', '.join(backend.missing)}, not installed here: {backend.hint}"
+            if asked:
+                raise BackendError(f"backend {name!r} {reason}")
+            missing[name] = reason
+    backends = asked or tuple(registry.backends())
+    _check_modes(backends, modes)
+    json_file = options["json_file"]
+    if json_file not in (None, "-"):
+        _writable(json_file)
+    return Selection(
+        backends,
+        missing,
+        modes or None,
+        dtypes or DTYPES,
+        bool(dtypes),
+        options["device"] or ("cpu",),
+        options["implementation"] or IMPLEMENTATIONS,
+        tuple(range(options["seeds"])),
+        options["jobs"],
+        options["threads"],
+        options["timeout"],
+        json_file,
+    )
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of specifications, and files of them."""
+    files = [argument for argument in arguments if argument.endswith(".toml") or os.sep in argument]
+    return [argument for argument in arguments if argument not in files], files
+
+
+def _check_modes(backends: Sequence[str], modes: Sequence[str]) -> None:
+    """A mode must exist in one of the backends; those of an adapter that is not registered are not known here."""
+    known: list[str] = []
+    for name in backends:
+        own = getattr(registry.find(name), "modes", ())
+        if not own:
+            return
+        known += own
+    for mode in modes:
+        if mode not in known:
+            raise BackendError(unknown("mode", mode, dict.fromkeys(known), f"Backends: {choices(backends)}."))
+
+
+def _writable(file: str) -> None:
+    """Found out before an hour of work, not after."""
+    try:
+        with open(file, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise CrossnnError(f"--json {file}: cannot be written ({error.strerror}); choose another file") from error

@@ -1,0 +1,21 @@
+"""`crossnn report`: a run folder as Markdown and HTML, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--print", "to_stdout", is_flag=True, help="Print the Markdown; write nothing.")
+def report(folder: Path, to_stdout: bool) -> None:
+    """Render the run folder RUN as report.md and one self-contained report.html."""
+    from crossnn.report.build import render_markdown, write_report
+
+    if to_stdout:
+        click.echo(render_markdown(folder), nl=False)
+        return
+    for path in write_report(folder):
+        click.echo(path)

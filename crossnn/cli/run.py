@@ -1,0 +1,141 @@
+"""`crossnn run`: the main job. Check the catalogue, train the experiments on every backend, write a report folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crossnn.cli.options import Selection, select, selection, split_arguments
+from crossnn.cli.session import Outcome, conclude, describe_failure, run_cells, threaded
+from crossnn.errors import CrossnnError, NothingRanError
+from crossnn.report.build import write_report
+from crossnn.report.differences import failures
+from crossnn.report.document import plain_table
+from crossnn.report.training import training_table
+from crossnn.runs import journal, machine
+from crossnn.runs.cell import Cell
+from crossnn.runs.runner import InterruptedRunError
+
+RUNS = Path("runs")
+MOST_FAILURES = 10
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[EXPERIMENT or FILE.toml ...]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
+@click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
+@click.option("--quick", is_flag=True, help="Check in float64 only.")
+@selection
+@click.pass_context
+def run(
+    ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume: bool, quick: bool, **options: Any
+) -> None:
+    """Check the catalogue, train the experiments on every backend and mode, and write a report.
+
+    Without a name, all experiments are trained. The run folder holds results.jsonl (every result as it came),
+    machine.json, report.md and report.html.
+    """
+    began = time.monotonic()
+    names, files = split_arguments(what)
+    chosen = select(options)
+    cells, kinds, shas = _plan(names, files, chosen, quick)
+    folder = out or (_newest() if resume else RUNS / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    with journal.Journal(folder, resume=resume) as book:
+        if book.contents.dropped:
+            click.echo(book.contents.dropped, err=True)
+        _describe_machine(folder, resume, chosen.threads)
+        todo = journal.remaining(cells, book.contents.finished_cells(shas))
+        if len(todo) < len(cells):
+            click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
+        try:
+            run_cells(todo, chosen, kinds, book.write)
+        except InterruptedRunError as error:
+            again = f"the same command with --resume --out {folder}"
+            raise InterruptedRunError(f"{error}; they are kept in {folder}. Continue with {again}") from None
+    outcome = Outcome()
+    for entry in journal.read(folder).entries:
+        outcome.add(entry.done, entry.records)
+    report, page = write_report(folder)
+    _show(outcome, chosen)
+    code = conclude(outcome, chosen, began, sys.argv[1:])
+    click.echo(f"Report: {report} and {page}", err=chosen.json_file == "-")
+    ctx.exit(code)
+
+
+def _plan(
+    names: Sequence[str], files: Sequence[str], chosen: Selection, quick: bool
+) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
+    """All cells, the kind of every row, and its fingerprint."""
+    from crossnn.catalogue.load import load_catalogue
+    from crossnn.parity.plan import check_cells, train_cells
+
+    catalogue = load_catalogue(files)
+    for name in names:
+        if catalogue.find(name).kind != "experiment":
+            raise CrossnnError(
+                f"{name!r} is of kind {catalogue.rows[name].kind!r}, not an experiment; try 'crossnn check {name}'"
+            )
+    dtypes = ("float64",) if quick and not chosen.dtypes_given else chosen.dtypes
+    cells = check_cells(
+        list(catalogue.rows) if files else [],
+        files=files,
+        backends=chosen.backends,
+        modes=chosen.modes,
+        dtypes=dtypes,
+        devices=chosen.devices,
+        implementations=chosen.implementations,
+        seeds=chosen.seeds,
+    )
+    cells += train_cells(
+        names,
+        files=files,
+        backends=chosen.backends,
+        modes=chosen.modes,
+        dtypes=chosen.dtypes if chosen.dtypes_given else ("float64",),
+        devices=chosen.devices,
+        seeds=chosen.seeds,
+    )
+    if not cells:
+        raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
+    kinds = {name: row.kind for name, row in catalogue.rows.items()}
+    return threaded(cells, chosen.threads), kinds, {name: row.sha for name, row in catalogue.rows.items()}
+
+
+def _newest() -> Path:
+    """The run folder to continue where none is named."""
+    folders = sorted(path.parent for path in RUNS.glob(f"*/{journal.NAME}"))
+    if not folders:
+        raise CrossnnError(f"nothing to resume: {RUNS}/ holds no run; name the run folder with --out")
+    click.echo(f"resuming {folders[-1]}", err=True)
+    return folders[-1]
+
+
+def _describe_machine(folder: Path, resume: bool, threads: int) -> None:
+    """Results of different versions must not end in one report."""
+    now = machine.describe(sys.argv[1:], threads)
+    before = machine.read(folder) if resume else {}
+    changes = machine.changed(before, now)
+    if changes:
+        raise CrossnnError(f"{folder} was begun with other versions ({', '.join(changes)}); start a new run")
+    machine.write(folder, {**now, "begun": before["date"], "command": before["command"]} if before else now)
+
+
+def _show(outcome: Outcome, chosen: Selection) -> None:
+    """Trainings as tables, and the first failures; the report has everything."""
+    to_stderr = chosen.json_file == "-"
+    for experiment in dict.fromkeys(training.spec for training in outcome.trainings):
+        table = training_table([training for training in outcome.trainings if training.spec == experiment])
+        click.echo(f"{experiment}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
+    failed = failures(outcome.records)
+    for record in failed[:MOST_FAILURES]:
+        click.echo(describe_failure(record) + "\n", err=to_stderr)
+    if len(failed) > MOST_FAILURES:
+        click.echo(f"... and {len(failed) - MOST_FAILURES} more failures in the report\n", err=to_stderr)
+    for backend, reason in chosen.missing.items():
+        click.echo(f"NOT-RUN {backend}: {reason}", err=to_stderr)

@@ -1,0 +1,146 @@
+"""Running selected cells and saying what came out: the part that `check` and `run` share."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import msgspec
+
+from crossnn.cli.options import Selection
+from crossnn.cli.progress import watch
+from crossnn.errors import CrossnnError, NothingRanError
+from crossnn.report.differences import failures, index, not_run_rows, where
+from crossnn.report.document import plain_table
+from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
+from crossnn.runs import machine, runner
+from crossnn.runs.cell import Cell, Done, Record, Training
+from crossnn.runs.wire import Result
+from crossnn.runs.worker import EXECUTE
+
+MOST_FAILURES = 40
+
+
+@dataclass
+class Outcome:
+    """What a command judged."""
+
+    records: list[Record] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    cells: list[Done] = field(default_factory=list)
+
+    def add(self, done: Done, records: Sequence[Result]) -> None:
+        self.cells.append(done)
+        for record in records:
+            if isinstance(record, Record):
+                self.records.append(record)
+            else:
+                self.trainings.append(record)
+
+    @property
+    def failed(self) -> bool:
+        return any(record.failed for record in self.records)
+
+    @property
+    def nothing_ran(self) -> bool:
+        return nothing_ran(self.records) and not self.trainings
+
+
+def threaded(cells: Sequence[Cell], threads: int) -> list[Cell]:
+    """The cells, with the number of threads that was asked for."""
+    return [msgspec.structs.replace(cell, threads=threads) for cell in cells]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    chosen: Selection,
+    kinds: Mapping[str, str],
+    sink: Callable[[Done, list[Result]], None],
+) -> None:
+    """Run, with progress on standard error."""
+    with watch(cells) as progress:
+        runner.run(
+            cells,
+            sink,
+            jobs=chosen.jobs,
+            timeout=chosen.timeout,
+            progress=progress,
+            kinds=kinds,
+            not_run=chosen.missing,
+            execute=EXECUTE,
+        )
+
+
+def conclude(outcome: Outcome, chosen: Selection, began: float, arguments: Sequence[str]) -> int:
+    """Write the JSON document, refuse where nothing ran, and give the exit code."""
+    code = NothingRanError.exit_code if outcome.nothing_ran else int(outcome.failed)
+    if chosen.json_file:
+        _write_json(outcome, chosen, code, arguments)
+    if outcome.nothing_ran:
+        reasons = list(dict.fromkeys(f"{r.backend}: {r.message}" for r in outcome.records))
+        raise NothingRanError("nothing could run: " + ("; ".join(reasons[:5]) or "no cell was selected"))
+    click.echo(f"{sentence(outcome.records)} {time.monotonic() - began:.0f} s.", err=chosen.json_file == "-")
+    return code
+
+
+def show_records(records: Sequence[Record], chosen: Selection) -> None:
+    """The matrix per dtype, and in full what is not equal."""
+    to_stderr = chosen.json_file == "-"
+    here = [record for record in records if record.backend not in chosen.missing]
+    for dtype in dict.fromkeys(record.dtype for record in here):
+        table = matrix([record for record in here if record.dtype == dtype])
+        click.echo(plain_table([dtype, *table.headers[1:]], table.rows) + "\n", err=to_stderr)
+    failed = failures(records)
+    for record in failed[:MOST_FAILURES]:
+        click.echo(describe_failure(record) + "\n", err=to_stderr)
+    if len(failed) > MOST_FAILURES:
+        click.echo(f"... and {len(failed) - MOST_FAILURES} more failures (--json FILE has all)\n", err=to_stderr)
+    for name, number_of in _known(records).items():
+        click.echo(f"KNOWN {name}: {number_of} quantities", err=to_stderr)
+    for backend, implementation, message, times, what in not_run_rows(records):
+        click.echo(f"NOT-RUN {backend} {implementation}: {message} ({times}: {what})", err=to_stderr)
+
+
+def describe_failure(record: Record) -> str:
+    """A failure in two or three lines: what and where, the element, the reason."""
+    lines = [f"{record.verdict} {label(record)}: {record.quantity} - {where(record)}"]
+    if record.worst is not None:
+        lines.append(
+            f"  at {index(record)}: expected {record.worst.expected}, actual {record.worst.actual}; "
+            f"{number(record.digits)} digits agree, r = {number(record.r)}"
+        )
+    if record.call or record.message:
+        lines.append("  " + " - ".join(part for part in (record.call, record.message) if part))
+    return "\n".join(lines)
+
+
+def _known(records: Sequence[Record]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for record in records:
+        if record.verdict == "KNOWN":
+            found[record.known or "?"] = found.get(record.known or "?", 0) + 1
+    return found
+
+
+def _write_json(outcome: Outcome, chosen: Selection, code: int, arguments: Sequence[str]) -> None:
+    document: dict[str, Any] = {
+        "machine": machine.describe(arguments, chosen.threads),
+        "exit_code": code,
+        "counts": counts(outcome.records),
+        "records": outcome.records,
+        "trainings": outcome.trainings,
+        "cells": outcome.cells,
+    }
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    if chosen.json_file == "-":
+        sys.stdout.write(text.decode())
+        return
+    try:
+        with open(str(chosen.json_file), "wb") as file:
+            file.write(text)
+    except OSError as error:
+        raise CrossnnError(f"--json {chosen.json_file}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,149 @@
+"""A report as plain blocks, rendered as Markdown or as one HTML page from the same content.
+
+Text in blocks is data (names, messages, formulas of anyone's): both renderers escape all of it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+
+@dataclass(frozen=True)
+class Heading:
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True)
+class Code:
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing: its own file beside the Markdown, inline in the HTML page."""
+
+    file: str
+    svg: str
+    caption: str
+
+
+Block = Heading | Text | Code | Table | Figure
+
+
+def plain_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for the terminal; headers may have several lines."""
+    return str(tabulate(list(rows), headers=list(headers), tablefmt="simple", disable_numparse=True))
+
+
+def to_markdown(blocks: Iterable[Block]) -> str:
+    """GitHub-flavoured Markdown."""
+    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"{'#' * level} {_escaped(text)}"
+        case Text(text):
+            return _escaped(text)
+        case Code(text):
+            fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+            return f"{fence}\n{text}\n{fence}"
+        case Table(headers, rows):
+            cells = [[_escaped(cell) for cell in row] for row in rows]
+            head = [_escaped(cell.replace("\n", " ")) for cell in headers]
+            return str(tabulate(cells, headers=head, tablefmt="github", disable_numparse=True))
+        case Figure(file, _, caption):
+            return f"![{_escaped(caption)}]({file})"
+
+
+def _escaped(text: str) -> str:
+    """Markdown that shows this text: no tables broken, no HTML, no emphasis out of `a*b*c`."""
+    line = " ".join(text.split())
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def to_html(blocks: Iterable[Block], title: str) -> str:
+    """One self-contained page: no script, no request to anywhere."""
+    body = "\n".join(_html(block) for block in blocks)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Text(text):
+            return f"<p>{html.escape(text)}</p>"
+        case Code(text):
+            return f"<pre>{html.escape(text)}</pre>"
+        case Table(headers, rows):
+            cells = [[_cell(cell) for cell in row] for row in rows]
+            head = [html.escape(cell).replace("\n", "<br>") for cell in headers]
+            # unsafehtml: every cell is escaped above, and carries the colour of its verdict
+            return (
+                f'<div class="wide">{tabulate(cells, headers=head, tablefmt="unsafehtml", disable_numparse=True)}</div>'
+            )
+        case Figure(_, svg, caption):
+            return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _cell(text: str) -> str:
+    word = text.split(" ", 1)[0]
+    escaped = html.escape(text)
+    return f'<span class="{COLOURS[word]}">{escaped}</span>' if word in COLOURS else escaped
+
+
+COLOURS = {
+    "EQUAL": "good",
+    "ROUNDING": "good",
+    "KNOWN": "known",
+    "KINK": "known",
+    "ILL-CONDITIONED": "known",
+    "ACCURACY": "bad",
+    "FORMULA": "bad",
+    "ERROR": "bad",
+    "NOT-RUN": "absent",
+}
+"""Verdict -> style; the word itself always stands beside the colour."""
+
+STYLE = """\
+:root { color-scheme: light dark; --text: #1c1c1c; --page: #ffffff; --line: #d0d0d0; --faint: #666666;
+  --good: #1a6b2f; --known: #7a5200; --bad: #b3001b; --head: #f3f3f3; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e6e6; --page: #161616; --line: #444444; --faint: #a0a0a0;
+  --good: #7fd491; --known: #e5b567; --bad: #ff8a8a; --head: #242424; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 75rem;
+  margin: 2rem auto; padding: 0 1rem; }
+h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 1.5rem; }
+th, td { border: 1px solid var(--line); padding: .2rem .5rem; text-align: left; vertical-align: top; }
+th { background: var(--head); }
+td { font-variant-numeric: tabular-nums; }
+.good { color: var(--good); } .known { color: var(--known); } .bad { color: var(--bad); font-weight: 700; }
+.absent { color: var(--faint); }
+pre { background: var(--head); padding: .6rem .8rem; overflow-x: auto; }
+figure { margin: 1rem 0; } figcaption { color: var(--faint); font-size: 13px; }
+svg { max-width: 100%; height: auto; }
+"""

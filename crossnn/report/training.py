@@ -1,0 +1,81 @@
+"""Trainings in tables and figures: do the curves of all backends coincide, how good is the result, what did it cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from crossnn.report.chart import line_chart
+from crossnn.report.document import Block, Figure, Heading, Table, Text
+from crossnn.report.summary import number
+from crossnn.runs.cell import Training
+
+
+def training_blocks(trainings: Sequence[Training]) -> list[Block]:
+    """A section per experiment."""
+    blocks: list[Block] = []
+    for experiment in dict.fromkeys(training.spec for training in trainings):
+        group = [training for training in trainings if training.spec == experiment]
+        blocks += [
+            Heading(3, experiment),
+            training_table(group),
+            Text(_coincidence(group)),
+            *_figures(experiment, group),
+        ]
+    return blocks
+
+
+def training_table(group: Sequence[Training]) -> Table:
+    """One experiment: a row per backend, mode and dtype."""
+    metrics = list(dict.fromkeys(name for training in group for name in training.metrics))
+    heads = [
+        "backend", "mode", "dtype", "seed", "training loss", "held-out loss", *(m.replace("_", " ") for m in metrics),
+        "first step s", "step ms", "total s", "steps", "curve r",
+    ]  # fmt: skip
+    rows = [
+        [
+            training.backend, training.mode, training.dtype, str(training.seed), _last(training.loss),
+            _last(training.held_out_loss), *(_last(training.metrics.get(metric, ()), 4) for metric in metrics),
+            number(training.first_step_seconds), number(training.step_seconds * 1000, 3), number(training.seconds, 3),
+            str(training.steps), number(training.curve_r),
+        ]
+        for training in group
+    ]  # fmt: skip
+    return Table(heads, rows)
+
+
+def _last(values: Sequence[float], digits: int = 7) -> str:
+    return f"{values[-1]:.{digits}g}" if values and values[-1] is not None else "-"
+
+
+def _coincidence(group: Sequence[Training]) -> str:
+    """The largest difference between a backend's loss curve and the reference's, in words."""
+    judged = [(training.curve_r, training) for training in group if training.curve_r is not None]
+    if not judged:
+        return "The loss curves were not compared."
+    r, training = max(judged, key=lambda pair: pair[0])
+    return (
+        f"Largest difference between loss curves: {number(r)} times the noise scale of this training "
+        f"({training.backend} {training.mode}, {training.dtype})."
+    )
+
+
+def _figures(experiment: str, group: Sequence[Training]) -> list[Block]:
+    """The loss curves, a figure per dtype, of the first seed."""
+    figures: list[Block] = []
+    dtypes = list(dict.fromkeys(training.dtype for training in group))
+    for dtype in dtypes:
+        seed = min(training.seed for training in group if training.dtype == dtype)
+        across = "step" if all(len(t.loss) == t.steps for t in group) else "epoch"
+        curves = {(t.backend, t.mode): t.loss for t in group if t.dtype == dtype and t.seed == seed}
+        svg = line_chart(curves, across=across, up="training loss")
+        if svg:
+            suffix = f"-{dtype}" if len(dtypes) > 1 else ""
+            caption = f"Training loss of {experiment}, {dtype}, seed {seed}: {len(curves)} curves"
+            figures.append(Figure(f"loss-{_file_name(experiment)}{suffix}.svg", svg, caption))
+    return figures
+
+
+def _file_name(name: str) -> str:
+    """A name of anyone's choosing as a file name that goes nowhere else."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80] or "experiment"
