@@ -16,11 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from crossnn import registry
 from crossnn.cli import COMMANDS, main
+from crossnn.cli.session import describe_finding
 from crossnn.registry import Backend
 from crossnn.runs.cell import Cell, Record
 
@@ -324,14 +326,14 @@ def test_ctrl_c_in_a_terminal_ends_with_130_and_says_how_to_go_on(tmp_path: Path
     assert "Traceback" not in text
 
 
-def test_records_that_failed_name_their_call() -> None:
-    from crossnn.cli.session import describe_failure
-
+def test_a_finding_is_described_once_with_all_its_places() -> None:
     record = Record(
         spec="adam", kind="optimizer", backend="torch", implementation="native", mode="eager", dtype="float64",
-        device="cpu", quantity="state.v", verdict="ERROR", message="no", call="torch.optim.Adam",
+        device="cpu", quantity="state.v", verdict="ERROR", message="no", call="torch.optim.Adam", case="default",
     )  # fmt: skip
-    assert (
-        describe_failure(record)
-        == "ERROR adam (native): state.v - torch eager float64 cpu seed 0\n  torch.optim.Adam - no"
-    )
+    other = msgspec.structs.replace(record, mode="compiled", case="rho=0.9")
+    assert describe_finding([record, other]).splitlines() == [
+        "ERROR adam (native): state.v - torch eager float64 cpu seed 0",
+        "  torch.optim.Adam - no",
+        "  also in torch compiled float64 cpu seed 0 rho=0.9",
+    ]

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from crossnn.cli import main
 from crossnn.errors import CrossnnError
 from crossnn.report import build, chart, summary
+from crossnn.report.differences import alike, failures, not_run_rows
 from crossnn.report.document import Code, Heading, Table, Text, to_html, to_markdown
 from crossnn.runs import machine
 from crossnn.runs.cell import Cell, Done, Record, Training, Worst
@@ -196,6 +197,27 @@ def test_the_worst_verdict_is_shown_and_nothing_is_hidden() -> None:
     assert summary.nothing_ran([record(verdict="NOT-RUN")])
     assert summary.nothing_ran([])
     assert not summary.nothing_ran([record()])
+
+
+def test_failures_read_from_the_first_to_depart() -> None:
+    first = record(verdict="FORMULA", quantity="update", r=1e3, message="first")
+    after = record(verdict="FORMULA", quantity="state.v", r=1e9, message="after update")
+    other = record(verdict="FORMULA", spec="elu", r=1e5)
+    equal = record()
+    assert failures([equal, other, first, after]) == [first, after, other]
+    assert alike([first, after, first]) == [[first, first], [after]]
+
+
+def test_reasons_that_differ_by_a_name_are_one_reason() -> None:
+    missing = [
+        record(
+            spec=spec, implementation="native", verdict="NOT-RUN", message=f"torch has no native {spec}: formula runs"
+        )
+        for spec in ("l1", "mae", "add")
+    ]
+    assert not_run_rows(missing) == [["torch", "native", "torch has no native ...: formula runs", "3", "add, l1, mae"]]
+    assert not_run_rows(missing[:1])[0][2] == "torch has no native l1: formula runs"
+    assert summary.matrix([*missing, record(spec="l1")]).rows == [["l1", "EQUAL 3.1"]]
 
 
 def test_text_blocks_are_one_line() -> None:

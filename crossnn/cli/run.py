@@ -12,10 +12,9 @@ from typing import Any
 import click
 
 from crossnn.cli.options import Selection, select, selection, split_arguments
-from crossnn.cli.session import Outcome, conclude, describe_failure, run_cells, threaded
+from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.build import write_report
-from crossnn.report.differences import failures
 from crossnn.report.document import plain_table
 from crossnn.report.training import training_table
 from crossnn.runs import journal, machine
@@ -132,10 +131,6 @@ def _show(outcome: Outcome, chosen: Selection) -> None:
     for experiment in dict.fromkeys(training.spec for training in outcome.trainings):
         table = training_table([training for training in outcome.trainings if training.spec == experiment])
         click.echo(f"{experiment}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
-    failed = failures(outcome.records)
-    for record in failed[:MOST_FAILURES]:
-        click.echo(describe_failure(record) + "\n", err=to_stderr)
-    if len(failed) > MOST_FAILURES:
-        click.echo(f"... and {len(failed) - MOST_FAILURES} more failures in the report\n", err=to_stderr)
+    show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
     for backend, reason in chosen.missing.items():
         click.echo(f"NOT-RUN {backend}: {reason}", err=to_stderr)

@@ -14,7 +14,7 @@ import msgspec
 from crossnn.cli.options import Selection
 from crossnn.cli.progress import watch
 from crossnn.errors import CrossnnError, NothingRanError
-from crossnn.report.differences import failures, index, not_run_rows, where
+from crossnn.report.differences import alike, failures, index, not_run_rows, where
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
 from crossnn.runs import machine, runner
@@ -23,6 +23,7 @@ from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
 
 MOST_FAILURES = 40
+MOST_PLACES = 8
 
 
 @dataclass
@@ -94,20 +95,27 @@ def show_records(records: Sequence[Record], chosen: Selection) -> None:
     for dtype in dict.fromkeys(record.dtype for record in here):
         table = matrix([record for record in here if record.dtype == dtype])
         click.echo(plain_table([dtype, *table.headers[1:]], table.rows) + "\n", err=to_stderr)
-    failed = failures(records)
-    for record in failed[:MOST_FAILURES]:
-        click.echo(describe_failure(record) + "\n", err=to_stderr)
-    if len(failed) > MOST_FAILURES:
-        click.echo(f"... and {len(failed) - MOST_FAILURES} more failures (--json FILE has all)\n", err=to_stderr)
+    show_failures(records, MOST_FAILURES, "--json FILE has all", to_stderr)
     for name, number_of in _known(records).items():
         click.echo(f"KNOWN {name}: {number_of} quantities", err=to_stderr)
     for backend, implementation, message, times, what in not_run_rows(records):
         click.echo(f"NOT-RUN {backend} {implementation}: {message} ({times}: {what})", err=to_stderr)
 
 
-def describe_failure(record: Record) -> str:
-    """A failure in two or three lines: what and where, the element, the reason."""
-    lines = [f"{record.verdict} {label(record)}: {record.quantity} - {where(record)}"]
+def show_failures(records: Sequence[Record], most: int, elsewhere: str, to_stderr: bool) -> None:
+    """The findings, each described once with all places where it was seen."""
+    findings = alike(failures(records))
+    for finding in findings[:most]:
+        click.echo(describe_finding(finding) + "\n", err=to_stderr)
+    if len(findings) > most:
+        click.echo(f"... and {len(findings) - most} more findings ({elsewhere})\n", err=to_stderr)
+
+
+def describe_finding(finding: Sequence[Record]) -> str:
+    """A failure in a few lines: what and where, the element that departs most, the reason, where else."""
+    record = max(finding, key=lambda one: one.r or 0.0)
+    what = label(record) if record.quantity == "-" else f"{label(record)}: {record.quantity}"
+    lines = [f"{record.verdict} {what} - {where(record)}"]
     if record.worst is not None:
         lines.append(
             f"  at {index(record)}: expected {record.worst.expected}, actual {record.worst.actual}; "
@@ -115,6 +123,10 @@ def describe_failure(record: Record) -> str:
         )
     if record.call or record.message:
         lines.append("  " + " - ".join(part for part in (record.call, record.message) if part))
+    others = [where(one) for one in finding if one is not record]
+    if others:
+        more = f"; and {len(others) - MOST_PLACES} more" if len(others) > MOST_PLACES else ""
+        lines.append(f"  also in {'; '.join(others[:MOST_PLACES])}{more}")
     return "\n".join(lines)
 
 

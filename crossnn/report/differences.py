@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from crossnn.report.document import Block, Heading, Table, Text
@@ -13,14 +14,33 @@ MOST_FAILURES = 1000
 
 
 def failures(records: Iterable[Record]) -> list[Record]:
-    """Failed records, errors first, then the largest."""
+    """Failed records: errors first, then what departs most; the quantities of one cell in the order of computation,
+    so that the first to depart is read first."""
     failed = [record for record in records if record.failed]
-    return sorted(failed, key=lambda r: (WORST_FIRST.index(r.verdict), -(r.r or 0.0), r.spec, r.backend))
+    largest: dict[str, float] = {}
+    for record in failed:
+        largest[label(record)] = max(record.r or 0.0, largest.get(label(record), 0.0))
+
+    def order(record: Record) -> tuple[object, ...]:
+        name = label(record)
+        return WORST_FIRST.index(record.verdict), -largest[name], name, record.backend, record.mode, record.dtype
+
+    return sorted(failed, key=order)
+
+
+def alike(failed: Iterable[Record]) -> list[list[Record]]:
+    """Failures of the same quantity with the same verdict and reason: one finding, seen in several places."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in failed:
+        key = (record.verdict, label(record), record.quantity, record.message)
+        groups.setdefault(key, []).append(record)
+    return list(groups.values())
 
 
 def where(record: Record) -> str:
-    """`torch eager float64 cpu seed 0`: where a record was made."""
-    parts = [record.backend, record.mode, record.dtype, record.device, f"seed {record.seed}", record.case]
+    """`torch eager float64 cpu seed 0`: where a record was made, and for which setting where it is not the default."""
+    case = "" if record.case == "default" else record.case
+    parts = [record.backend, record.mode, record.dtype, record.device, f"seed {record.seed}", case]
     return " ".join(part for part in parts if part)
 
 
@@ -74,7 +94,7 @@ def kink_blocks(records: Iterable[Record]) -> list[Block]:
     heads = columns(kinks)
     groups: dict[tuple[str, str, str], dict[tuple[str, str], list[str]]] = {}
     for record in kinks:
-        key = (label(record), record.quantity, record.case or index(record))
+        key = (label(record), record.quantity, "" if record.case == "default" else record.case)
         slope = record.worst.actual if record.worst else record.message
         slopes = groups.setdefault(key, {}).setdefault((record.backend, record.mode), [])
         if slope not in slopes:
@@ -83,19 +103,26 @@ def kink_blocks(records: Iterable[Record]) -> list[Block]:
     return [
         Heading(3, "Conventions at kinks"),
         Text("Where a function has no derivative every slope between the one-sided ones is right; these were chosen."),
-        Table(["what", "quantity", "where", *(f"{backend}\n{mode}" for backend, mode in heads)], rows),
+        Table(["what", "quantity", "setting", *(f"{backend}\n{mode}" for backend, mode in heads)], rows),
     ]
 
 
 def not_run_rows(records: Iterable[Record]) -> list[list[str]]:
-    """Reasons for not running, with how much they concern."""
+    """Reasons for not running, with how much they concern; a reason that names its specification is one reason."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         if record.verdict == "NOT-RUN":
-            groups.setdefault((record.backend, record.implementation, record.message), []).append(record)
+            reason = re.sub(rf"\b{re.escape(record.spec)}\b", "...", record.message)
+            groups.setdefault((record.backend, record.implementation, reason), []).append(record)
     return [
-        [backend, implementation, message, str(len(group)), _some(sorted({record.spec for record in group}))]
-        for (backend, implementation, message), group in groups.items()
+        [
+            backend,
+            implementation,
+            reason if len({record.message for record in group}) > 1 else group[0].message,
+            str(len(group)),
+            _some(sorted({record.spec for record in group})),
+        ]
+        for (backend, implementation, reason), group in groups.items()
     ]
 
 

@@ -27,12 +27,13 @@ def counts(records: Iterable[Record]) -> dict[str, int]:
 
 
 def sentence(records: Sequence[Record]) -> str:
-    """`120 quantities judged: 2 FORMULA, 118 EQUAL.`"""
+    """`120 quantities judged: 2 FORMULA, 118 EQUAL; 3 NOT-RUN.`"""
     if not records:
         return "No quantity was judged."
-    listed = ", ".join(f"{number} {verdict}" for verdict, number in counts(records).items())
-    judged = sum(record.verdict != "NOT-RUN" for record in records)
-    return f"{judged} quantities judged: {listed}."
+    found = counts(records)
+    absent = found.pop("NOT-RUN", 0)
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in found.items()) or "none"
+    return f"{sum(found.values())} quantities judged: {listed}{f'; {absent} NOT-RUN' if absent else ''}."
 
 
 def nothing_ran(records: Sequence[Record]) -> bool:
@@ -72,16 +73,21 @@ def label(record: Record) -> str:
 
 
 def matrix(records: Sequence[Record]) -> Table:
-    """Specification x backend-mode."""
+    """Specification x backend-mode. What no framework has a native implementation of is left to the NOT-RUN list."""
     heads = columns(records)
+    ran = {label(record) for record in records if record.verdict != "NOT-RUN"}
     cells: dict[tuple[str, tuple[str, str]], list[Record]] = {}
     for record in records:
         cells.setdefault((label(record), (record.backend, record.mode)), []).append(record)
     rows = [
         [name, *(verdict_cell(cells[name, head]) if (name, head) in cells else "" for head in heads)]
-        for name in dict.fromkeys(label(record) for record in records)
+        for name in dict.fromkeys(label(record) for record in records if _has_a_row(record, ran))
     ]
     return Table(["", *(f"{backend}\n{mode}" for backend, mode in heads)], rows)
+
+
+def _has_a_row(record: Record, ran: set[str]) -> bool:
+    return record.implementation == "formula" or label(record) in ran
 
 
 def matrices(records: Sequence[Record]) -> dict[tuple[str, str], Table]:
