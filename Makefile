@@ -16,7 +16,7 @@ run: $(READY)  ## the main job, on every backend found here; the report goes to 
 	$(BIN)/crossnn run $(ARGS)
 
 test: $(READY)  ## all tests, on two processes (JOBS=1 for one; ARGS="tests/test_grammar.py -k power")
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(READY)  ## formatting, style and types
 	$(BIN)/python -m ruff format --check .

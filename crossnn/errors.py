@@ -50,4 +50,6 @@ def unknown(what: str, name: str, known: Iterable[str], hint: str = "") -> str:
     listed = list(known)
     near = difflib.get_close_matches(name, listed, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r}{guess} Known: {choices(listed)}. {hint}".replace("' Known", "'. Known").rstrip()
+    return f"unknown {what} {name!r}{guess} Known: {choices(listed) or 'none'}. {hint}".replace(
+        "' Known", "'. Known"
+    ).rstrip()

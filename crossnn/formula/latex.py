@@ -23,7 +23,7 @@ CASES, COMPARISON, SUM, PREFIX, PRODUCT, FRACTION, POWER, ATOM = range(8)
 """Levels, loosest first. PREFIX is `\\sum x` and `-x`: nothing may follow as a factor."""
 
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()  # noqa: SIM905
+    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()
 )
 _LETTERS = {"eps": "\\varepsilon", "lr": "\\eta", "lam": "\\lambda", "fan": "n"}
 _BINARY: Mapping[str, tuple[int, int, int]] = {  # name -> own level, least level of its left and of its right part
@@ -60,7 +60,7 @@ def latex(formula: Formula | str, knobs: Knobs | None = None) -> str:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 if knobs is not None:
                     return visit(body if knob_condition(read.text, test, knobs) else orelse)
-                return _cases(visit(body)[0], f"\\text{{{_plain(ast.unparse(test))}}}", visit(orelse)[0])
+                return _cases(visit(body)[0], _knob(ast.unparse(test)), visit(orelse)[0])
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
                 options = {str(option.arg): literal(read.text, option.value) for option in keywords}
                 return _apply(name, [visit(argument) for argument in arguments], options)
@@ -115,6 +115,11 @@ def name_latex(name: str) -> str:
         shown = letters if len(letters) == 1 else f"\\mathrm{{{_plain(letters)}}}"
     below = ", ".join([*([number] if number else []), *(_below(word) for word in rest.split("_") if word)])
     return f"{shown}_{{{below}}}" if below else shown
+
+
+def _knob(test: str) -> str:
+    name, equals, choice = test.partition(" == ")
+    return f"\\text{{{_plain(name)}}}" + (f" = \\text{{{_plain(choice[1:-1])}}}" if equals else "")
 
 
 def _below(word: str) -> str:

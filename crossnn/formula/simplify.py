@@ -58,7 +58,7 @@ def fold_constants(graph: Graph) -> Graph:
 
     def rewrite(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         function = _FOLDED.get(node.operation)
-        if function is None or not inputs or any(child.operation != "constant" for child in inputs):
+        if function is None or any(child.operation != "constant" or child.name for child in inputs):
             return None
         try:
             value = function(*(child.options["value"] for child in inputs))

@@ -125,7 +125,9 @@ class Printer:
     def expression(self, node: Node) -> tuple[str, int]:
         name, primitive = node.operation, PRIMITIVES[node.operation]
         parts = [self.text[id(child)] for child in node.inputs]
-        if all(child.operation == "constant" for child in node.inputs):  # `abs(1)` would be a whole number
+        if all(
+            child.operation == "constant" and not child.name for child in node.inputs
+        ):  # `abs(1)` would be a whole number
             parts = [(f"{text}.0", level) if text.isdigit() else (text, level) for text, level in parts]
         if self.meaning.get(name) is OPERATORS.get(name, self):
             level = _PRECEDENCE.get(name, _COMPARISON)

@@ -1,0 +1,105 @@
+"""One small graph of a specification, for showing it: what it computes, and its derivative by our own rules.
+
+Shapes are only as large as they must be to make sense: three numbers, or two rows of three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crossnn.catalogue.build import VARIABLES, constants, record_row, record_update, settings
+from crossnn.catalogue.rows import Formulated, Layer, Optimizer, Row
+from crossnn.errors import SpecError, choices
+from crossnn.formula.derive import gradients
+from crossnn.formula.grammar import parse
+from crossnn.formula.graph import GRAPH, Graph, Node, constant, record
+from crossnn.formula.shapes import Shape
+
+BATCH, FEATURES = 2, 3
+SHOWABLE = (*VARIABLES, "layer", "optimizer")
+"""Kinds that are formulas themselves; networks and experiments are made of them."""
+
+Scope = Mapping[str, Node]
+
+
+@dataclass(frozen=True)
+class Example:
+    """The recorded graph, the settings it was recorded with, and the arguments that a gradient is taken of."""
+
+    row: Row
+    graph: Graph
+    hyper: Mapping[str, float]
+    knobs: Mapping[str, bool | str]
+    wrt: tuple[str, ...]
+
+    def derivative(self) -> Graph | None:
+        """The derivative of every result element, summed: the slope itself where the formula works element by
+        element. For layers, which have several arguments, in the direction of a cotangent `g`."""
+        if not self.wrt:
+            return None
+        value = self.graph.result
+        targets = [self.graph.arguments[name] for name in self.wrt]
+        if len(targets) == 1 and self.row.kind != "layer":
+            seed = GRAPH["broadcast"](constant(value.tape, 1.0, "1"), shape=value.shape)
+            (slope,) = gradients(value, targets, seed)
+            return Graph(self.graph.arguments, slope, tuple(value.tape))
+        g = Node(value.tape, "input", shape=value.shape, name="g")
+        found = gradients(value, targets, g)
+        return Graph({**self.graph.arguments, "g": g}, dict(zip(self.wrt, found, strict=True)), tuple(value.tape))
+
+
+def example(row: Row, given: Mapping[str, Any] | None = None) -> Example:
+    """The example of a row with the `given` hyper-parameters and knobs, the defaults for the others."""
+    hyper, knobs = settings(row, given or {})
+    match row:
+        case Formulated():
+            return _formulated(row, hyper, knobs)
+        case Layer():
+            return _layer(row, {**hyper, **({"units": FEATURES} if "units" in hyper else {})}, knobs)
+        case Optimizer():
+            return _optimizer(row, hyper, knobs)
+    raise SpecError(f"{row.name} ({row.kind}) has no formula of its own to show; kinds that have: {choices(SHOWABLE)}")
+
+
+def _formulated(row: Formulated, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
+    names = VARIABLES[row.kind]
+    used = parse(row.formula).names.union(*(line.names for line in row.lets()))
+    matrix = row.acts_on == "vector" or row.kind in ("initializer", "regularizer", "metric")
+    shape: Shape = (BATCH, FEATURES) if matrix else (FEATURES,)
+    shapes = {name: () if name.startswith("fan_") else shape for name in names if name in used or name == names[0]}
+
+    def function(**scope: Node) -> Node:
+        return record_row(row, row.formula, scope, scope[names[0]].tape, hyper, knobs)
+
+    wrt = () if row.kind in ("metric", "initializer") else names[:1]
+    return Example(row, Graph.trace(function, shapes), hyper, knobs, wrt)
+
+
+def _layer(row: Layer, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
+    sizes = {name: BATCH if name == "batch" else FEATURES for name in row.input}
+    sizes.update({name: int(value) for name, value in hyper.items()})
+    shape = tuple(sizes[name] for name in row.input) or (BATCH, FEATURES)
+    slots = {slot: one for slot, one in row.params.items() if not one.when or knobs[one.when]}
+    shapes = {
+        **dict.fromkeys(row.inputs, shape),
+        **{slot: tuple(sizes[dim] for dim in one.shape) for slot, one in slots.items()},
+        **dict.fromkeys(row.draws, shape),
+    }
+
+    def function(**scope: Node) -> Node:
+        tape = scope[row.inputs[0]].tape
+        return record(parse(row.formula), {**constants(tape, hyper), **scope}, tape, knobs)
+
+    return Example(row, Graph.trace(function, shapes), hyper, knobs, (*row.inputs, *slots))
+
+
+def _optimizer(row: Optimizer, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
+    def function(w: Node, g: Node, lr: Node, t: Node, **slots: Node) -> dict[str, Node]:
+        new, state = record_update(row, {"w": w, "g": g, "lr": lr, "t": t, **slots}, w.tape, hyper, knobs)
+        return {"w": new, **state}
+
+    shape: Shape = (FEATURES,)
+    shapes: dict[str, Shape] = {"w": shape, "g": shape, "lr": (), "t": (), **dict.fromkeys(row.state, shape)}
+    return Example(row, Graph.trace(function, shapes), hyper, knobs, ())
