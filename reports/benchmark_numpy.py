@@ -100,7 +100,7 @@ class HandWritten:
 
     def __call__(self, params: Any, state: Any, x: np.ndarray, t: np.ndarray, count: int) -> tuple[Any, Any, Any]:
         last, batch = len(self.h) - 1, len(x)
-        below = x
+        below: np.ndarray = x
         for n, h in enumerate(self.h):
             np.matmul(below, params[f"{n}.kernel"], out=h)
             np.add(h, params[f"{n}.bias"], out=h)
@@ -108,7 +108,8 @@ class HandWritten:
                 np.greater(h, 0, out=self.mask[n])
                 np.maximum(h, 0, out=h)
             below = h
-        (largest, total, rest), y, g = self.row, self.h[last], self.g[last]
+        (largest, total, rest), y = self.row, self.h[last]
+        g: np.ndarray = self.g[last]
         np.maximum.reduce(y, axis=-1, keepdims=True, out=largest)
         np.subtract(y, largest, out=g)
         np.exp(g, out=g)

@@ -29,6 +29,7 @@ class Compiled:
     def __init__(self, f: Function, dtype: str) -> None:
         functools.update_wrapper(self, f)
         self.f = f
+        self.name = name if (name := getattr(f, "__name__", "")).isidentifier() else "function"
         self.dtype = dtype
         self.plans: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._last: tuple[Any, ...] = ()
@@ -49,9 +50,7 @@ class Compiled:
     def source(self) -> str:
         """The text of the plan that ran last."""
         if self._planned is None:
-            raise FormulaError(
-                f"{self.f.__name__} has not been called yet, and its source depends on the shapes it gets"
-            )
+            raise FormulaError(f"{self.name} has not been called yet, and its source depends on the shapes it gets")
         return self._planned.__doc__ or ""
 
     def _plan(self, arguments: Sequence[Tree]) -> Callable[..., Any]:
@@ -75,7 +74,7 @@ class Compiled:
         anchor = tape[0] if tape else constant(tape, 0.0)
         graph = simplify(Graph(inputs, map_tree(anchor.lift, result), tuple(tape)))
         known = dict(zip(map(id, leaves(graph.arguments)), kinds, strict=True))
-        return plan(graph, known, self.dtype, self.f.__name__)
+        return plan(graph, known, self.dtype, self.name)
 
 
 def _signature(tree: Tree, key: list[Any]) -> None:

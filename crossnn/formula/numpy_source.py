@@ -106,10 +106,8 @@ class _Planner(Printer):
                 self.lines.append(f"{name} = np.argmax({text[0]}, axis={node.options['axis']}, out={out})")
             case "sum" | "mean" | "max" | "min":
                 self.lines.append(f"{name} = {self.reduction(node, out)}")
-            case "power" if (exponent := node.inputs[1]).operation == "constant" and exponent.options[
-                "value"
-            ] in _POWERS:
-                self.lines.append(f"{name} = np.{_POWERS[exponent.options['value']]}({text[0]}, out={out})")
+            case "power" if special := _POWERS.get(node.inputs[1].options.get("value", 0.0)):
+                self.lines.append(f"{name} = np.{special}({text[0]}, out={out})")
             case operation:
                 self.lines.append(f"{name} = np.{UFUNCS[operation].__name__}({', '.join(text)}, out={out})")
         self.text[id(node)] = (name, 9)

@@ -111,9 +111,9 @@ class Printer:
         text = node.options["text"]
         if not re.fullmatch(r"[\d.]+(e-?\d+)?", text) or abs(value) >= 1e15:
             text = repr(value)
-        if text.endswith(".0"):
+        if text.endswith(".0") and text != "-0.0":
             text = text[:-2]
-        return text, _ATOM if value >= 0 else 4
+        return text, 4 if text.startswith("-") else _ATOM
 
     def _named_constant(self, wanted: str, value: float) -> str:
         """A name at the top of the text; the same one again for the same value."""
@@ -137,7 +137,8 @@ class Printer:
             left = _wrap(parts[0], level + (name == "power"))
             right = _wrap(parts[1], level + (name != "power"))
             return f"{left}{tight}{primitive.symbol}{tight}{right}", level
-        options = [f"{key}={value!r}" for key, value in node.options.items() if value != primitive.options.get(key, ())]
+        default = {key: value for key, value in primitive.options.items() if value != ()}  # (): it has no default
+        options = [f"{key}={value!r}" for key, value in node.options.items() if (key, value) not in default.items()]
         spelled = self.spelling.get(name, name)
         return f"{spelled}({', '.join([*(text for text, _ in parts), *options])})", _ATOM
 
