@@ -1,0 +1,142 @@
+"""JAX: `jax.numpy`, `jax.value_and_grad`, and `jax.jit`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import operator
+import os
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special
+import numpy as np
+
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Tensor, Tree
+from crossnn.errors import BackendError, choices
+from crossnn.formula.source import OPERATORS
+
+DTYPES = ("float64", "float32", "bfloat16")
+
+SPELLING = {
+    "equal": "jnp.equal",
+    "not_equal": "jnp.not_equal",
+    "abs": "jnp.abs",
+    "sign": "jnp.sign",
+    "exp": "jnp.exp",
+    "expm1": "jnp.expm1",
+    "log": "jnp.log",
+    "log1p": "jnp.log1p",
+    "sqrt": "jnp.sqrt",
+    "sin": "jnp.sin",
+    "cos": "jnp.cos",
+    "tan": "jnp.tan",
+    "sinh": "jnp.sinh",
+    "cosh": "jnp.cosh",
+    "tanh": "jnp.tanh",
+    "arctan": "jnp.arctan",
+    "erf": "jax.scipy.special.erf",
+    "maximum": "jnp.maximum",
+    "minimum": "jnp.minimum",
+    "ones_like": "jnp.ones_like",
+    "stop_gradient": "jax.lax.stop_gradient",
+    "sum": "jnp.sum",
+    "mean": "jnp.mean",
+    "max": "jnp.max",
+    "min": "jnp.min",
+    "reshape": "jnp.reshape",
+}
+
+
+class JaxAdapter(BaseAdapter):
+    name = "jax"
+    modes = ("eager", "jit")
+    spelling = SPELLING
+    namespace = types.MappingProxyType({"jnp": jnp, "jax": jax})
+
+    def __init__(self) -> None:
+        self.dtype = "float64"
+        self.primitives = {
+            **OPERATORS,
+            **{name: _public(call) for name, call in SPELLING.items()},
+            "where": self._where,
+            "broadcast": lambda x, shape: jnp.broadcast_to(self._number(x), shape),
+            "argmax": lambda x, axis=-1: jnp.argmax(x, axis=axis),
+            "transpose": lambda x, axes=None: jnp.matrix_transpose(x) if axes is None else jnp.transpose(x, axes),
+            "flatten": lambda x: jnp.reshape(x, (x.shape[0], -1)),
+        }
+
+    def _number(self, x: Any) -> Tensor:
+        return jnp.asarray(x, self.dtype) if isinstance(x, int | float) else x
+
+    def _where(self, c: Tensor, x: Any, y: Any) -> Tensor:
+        """Of two plain numbers jnp.where makes integers, or floats that give way to any other dtype."""
+        return jnp.where(c, self._number(x) if isinstance(y, int | float) else x, y)
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        """JAX reads its thread count, PJRT_NPROC, before it is imported: it is recorded here, not set. x64 is on for
+        float64 alone, because in float32 it would let optax compute bias corrections in float64, which no user of
+        float32 has; int64 arrays are int32 there, as JAX has it."""
+        wanted = "gpu" if device == "cuda" else device
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
+        try:
+            place = jax.devices(wanted)[0]
+        except RuntimeError as error:
+            available = sorted({one.platform for one in jax.devices()} | {"cpu"})
+            raise BackendError(f"jax has no device {device!r} here; available: {choices(available)}") from error
+        if dtype not in DTYPES:
+            raise BackendError(f"jax adapter: dtype {dtype!r} is not one of {choices(DTYPES)}")
+        self.device, self.dtype = wanted, dtype
+        jax.config.update("jax_default_device", place)
+        jax.config.update("jax_enable_x64", dtype == "float64")
+        jax.config.update("jax_default_matmul_precision", "highest")
+        flags = {
+            "jax_enable_x64": dtype == "float64",
+            "jax_default_matmul_precision": "highest",
+            "PJRT_NPROC": os.environ.get("PJRT_NPROC"),
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
+            "device_kind": place.device_kind,
+        }
+        return Facts(
+            self.name,
+            wanted,
+            dtype,
+            int(os.environ.get("PJRT_NPROC", threads)),
+            {name: importlib.metadata.version(name) for name in ("jax", "jaxlib")},
+            flags,
+        )
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        array = np.asarray(array)
+        return jnp.asarray(array, self.dtype if np.issubdtype(array.dtype, np.floating) else None)
+
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """NumPy has no bfloat16: it is widened to float32, which loses nothing."""
+        value = np.array(tensor)
+        return value.astype(np.float32) if value.dtype == jnp.bfloat16 else value
+
+    def value_and_grad(self, f: Function) -> Function:
+        transformed: Function = jax.value_and_grad(f)
+        return transformed
+
+    def compile(self, f: Function, mode: str) -> Function:
+        if mode == "eager":
+            return f
+        compiled: Function = jax.jit(f)
+        return compiled
+
+    def wait(self, tree: Tree) -> None:
+        jax.block_until_ready(tree)
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        from . import jax_native
+
+        return jax_native.native(self.tensor, kind, name, knobs)
+
+
+def _public(call: str) -> Function:
+    module, _, path = call.partition(".")
+    function: Function = operator.attrgetter(path)({"jnp": jnp, "jax": jax}[module])
+    return function

@@ -1,0 +1,172 @@
+"""TensorFlow: eager tensors, `tf.GradientTape`, and `tf.function` with and without XLA."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import types
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, at import
+os.environ["KERAS_BACKEND"] = "tensorflow"  # TensorFlow imports Keras, which chooses its backend then
+
+import tensorflow as tf
+
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Params, Tensor, Tree
+from crossnn.errors import BackendError, choices
+from crossnn.formula.source import OPERATORS
+
+DTYPES = {"float64": tf.float64, "float32": tf.float32, "bfloat16": tf.bfloat16}
+
+SPELLING = {
+    "abs": "tf.abs",
+    "sign": "tf.sign",
+    "exp": "tf.exp",
+    "expm1": "tf.math.expm1",
+    "log": "tf.math.log",
+    "log1p": "tf.math.log1p",
+    "sqrt": "tf.sqrt",
+    "sin": "tf.sin",
+    "cos": "tf.cos",
+    "tan": "tf.tan",
+    "sinh": "tf.sinh",
+    "cosh": "tf.cosh",
+    "tanh": "tf.tanh",
+    "arctan": "tf.atan",
+    "erf": "tf.math.erf",
+    "ones_like": "tf.ones_like",
+    "stop_gradient": "tf.stop_gradient",
+    "sum": "tf.reduce_sum",
+    "mean": "tf.reduce_mean",
+    "max": "tf.reduce_max",
+    "min": "tf.reduce_min",
+    "reshape": "tf.reshape",
+}
+
+
+class TensorflowAdapter(BaseAdapter):
+    name = "tensorflow"
+    modes = ("eager", "graph", "xla")
+    spelling = SPELLING
+    namespace = types.MappingProxyType({"tf": tf})
+
+    def __init__(self) -> None:
+        self.float = tf.float64
+        self.primitives = {
+            **OPERATORS,
+            **{name: operator.attrgetter(call.partition(".")[2])(tf) for name, call in SPELLING.items()},
+            "power": _power,
+            "equal": functools.partial(_of_two, tf.equal),
+            "not_equal": functools.partial(_of_two, tf.not_equal),
+            "maximum": functools.partial(_of_two, tf.maximum),
+            "minimum": functools.partial(_of_two, tf.minimum),
+            "where": self._where,
+            "broadcast": lambda x, shape: tf.broadcast_to(self._number(x), shape),
+            "argmax": lambda x, axis=-1: tf.argmax(tf.reshape(x, [-1]) if axis is None else x, axis or 0),
+            "transpose": lambda x, axes=None: tf.linalg.matrix_transpose(x) if axes is None else tf.transpose(x, axes),
+            "flatten": lambda x: tf.reshape(x, (x.shape[0], -1)),
+        }
+
+    def _number(self, x: Any) -> Tensor:
+        return tf.constant(x, self.float) if isinstance(x, int | float) else x
+
+    def _where(self, c: Tensor, x: Any, y: Any) -> Tensor:
+        """Of two plain numbers tf.where makes int32 or float32; `_of_two` says what else it lacks."""
+        return _of_two(functools.partial(tf.where, c), x, self._number(y))
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        """Threads and visible devices cannot change after TensorFlow's first operation: Facts says what holds."""
+        gpus = tf.config.list_physical_devices("GPU")
+        wanted = "gpu" if device == "cuda" else device
+        available = ["cpu", *(["gpu"] if gpus else [])]
+        if wanted not in available:
+            raise BackendError(f"tensorflow has no device {device!r} here; available: {choices(available)}")
+        if dtype not in DTYPES:
+            raise BackendError(f"tensorflow adapter: dtype {dtype!r} is not one of {choices(DTYPES)}")
+        self.device, self.dtype, self.float = wanted, dtype, DTYPES[dtype]
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            _before_first_operation(tf.config.threading.set_intra_op_parallelism_threads, threads)
+            _before_first_operation(tf.config.threading.set_inter_op_parallelism_threads, 1)
+        for gpu in gpus if wanted == "gpu" else []:
+            _before_first_operation(tf.config.experimental.set_memory_growth, gpu, True)
+        if gpus and wanted == "cpu":
+            _before_first_operation(tf.config.set_visible_devices, [], "GPU")
+        tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        flags = {
+            "op_determinism": True,
+            "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+            "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+            "visible_devices": [one.device_type for one in tf.config.get_visible_devices()],
+        }
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        return Facts(self.name, wanted, dtype, threads, _versions(), flags)
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        array = np.asarray(array)
+        return tf.constant(array, self.float if np.issubdtype(array.dtype, np.floating) else None)
+
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """NumPy has no bfloat16: it is widened to float32, which loses nothing."""
+        value: np.ndarray = tf.convert_to_tensor(tensor).numpy()
+        return np.array(value, np.float32 if value.dtype == tf.bfloat16.as_numpy_dtype else None)
+
+    def value_and_grad(self, f: Function) -> Function:
+        def value_and_grad(params: Params, *data: Tree) -> Tree:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(params)
+                value = f(params, *data)
+            return value, tape.gradient(value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+        return value_and_grad
+
+    def compile(self, f: Function, mode: str) -> Function:
+        if mode == "eager":
+            return f
+        compiled: Function = tf.function(f, autograph=False, jit_compile=mode == "xla")
+        return compiled
+
+    def wait(self, tree: Tree) -> None:
+        """On the CPU a call returns when it is done."""
+        if self.device == "gpu":
+            tf.test.experimental.sync_devices()
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        from . import tensorflow_native
+
+        return tensorflow_native.native(self.dtype, kind, name, knobs)
+
+
+def _of_two(function: Function, x: Any, y: Any) -> Tensor:
+    """Graph mode takes the dtype of the first argument: tf.maximum(0, x) fails there, though not in eager mode."""
+    return function(tf.constant(x, y.dtype) if isinstance(x, int | float) else x, y)
+
+
+def _power(x: Any, y: Any) -> Tensor:
+    """Eager tf.pow(x, 2) takes 80 times as long as tf.square. Graph mode rewrites these cases by itself
+    (Grappler's ConvertPow), and so does XLA."""
+    if isinstance(y, int | float):
+        if y == 2:
+            return tf.square(x)
+        if y == 3:
+            return x * tf.square(x)
+        if y == 0.5:
+            return tf.sqrt(x)
+    return x**y
+
+
+def _before_first_operation(setter: Function, *values: Any) -> None:
+    try:
+        setter(*values)
+    except RuntimeError:  # TensorFlow has started: the getters, and so Facts, say what holds
+        return
+
+
+def _versions() -> dict[str, str]:
+    import keras
+
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}

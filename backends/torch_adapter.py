@@ -1,0 +1,169 @@
+"""PyTorch: eager tensors, `torch.autograd`, and `torch.compile`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import os
+import types
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Params, Tensor, Tree
+from crossnn.errors import BackendError, choices
+from crossnn.formula.source import OPERATORS
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+SPELLING = {
+    "abs": "torch.abs",
+    "sign": "torch.sign",
+    "exp": "torch.exp",
+    "expm1": "torch.expm1",
+    "log": "torch.log",
+    "log1p": "torch.log1p",
+    "sqrt": "torch.sqrt",
+    "sin": "torch.sin",
+    "cos": "torch.cos",
+    "tan": "torch.tan",
+    "sinh": "torch.sinh",
+    "cosh": "torch.cosh",
+    "tanh": "torch.tanh",
+    "arctan": "torch.arctan",
+    "erf": "torch.erf",
+    "ones_like": "torch.ones_like",
+    "stop_gradient": "torch.detach",
+    "sum": "torch.sum",
+    "mean": "torch.mean",
+    "max": "torch.amax",  # torch.max(x, dim) gives all of a tie's gradient to one element: pytorch#56734
+    "min": "torch.amin",
+    "reshape": "torch.reshape",
+}
+
+
+class TorchAdapter(BaseAdapter):
+    name = "torch"
+    modes = ("eager", "compiled")
+    spelling = SPELLING
+    namespace = types.MappingProxyType({"torch": torch})
+
+    def __init__(self) -> None:
+        self.float, self.place = torch.float64, torch.device("cpu")
+        self.primitives = {
+            **OPERATORS,
+            **{name: operator.attrgetter(call.partition(".")[2])(torch) for name, call in SPELLING.items()},
+            "equal": operator.eq,
+            "not_equal": operator.ne,
+            "maximum": functools.partial(self._of_two, torch.maximum),
+            "minimum": functools.partial(self._of_two, torch.minimum),
+            "where": self._where,
+            "broadcast": self._broadcast,
+            "argmax": lambda x, axis=-1: torch.argmax(x, dim=axis),
+            "transpose": lambda x, axes=None: x.mT if axes is None else x.permute(axes),
+            "flatten": lambda x: x.reshape(x.shape[0], -1),
+        }
+
+    def _number(self, x: Any) -> Tensor:
+        return torch.full((), x, dtype=self.float, device=self.place) if isinstance(x, int | float) else x
+
+    def _of_two(self, function: Function, x: Any, y: Any) -> Tensor:
+        """torch.maximum takes no numbers; torch.clamp, which does, has another slope at the bound."""
+        return function(self._number(x), self._number(y))
+
+    def _where(self, c: Tensor, x: Any, y: Any) -> Tensor:
+        """Of two plain numbers torch.where makes integers, or torch's default floats."""
+        return torch.where(c, x if isinstance(y, torch.Tensor) else self._number(x), y)
+
+    def _broadcast(self, x: Any, shape: tuple[int, ...]) -> Tensor:
+        return torch.broadcast_to(self._number(x), shape)
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        available = ["cpu", *(["gpu"] if torch.cuda.is_available() else [])]
+        wanted = "gpu" if device == "cuda" else device
+        if wanted not in available:
+            raise BackendError(f"torch has no device {device!r} here; available: {choices(available)}")
+        if dtype not in DTYPES:
+            raise BackendError(f"torch adapter: dtype {dtype!r} is not one of {choices(DTYPES)}")
+        self.device, self.dtype, self.float = wanted, dtype, DTYPES[dtype]
+        self.place = torch.device("cuda" if wanted == "gpu" else "cpu")
+        torch.set_num_threads(threads)
+        with contextlib.suppress(RuntimeError):  # refused after the first parallel work: the flags say what holds
+            torch.set_num_interop_threads(1)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses determinism without it
+        torch.use_deterministic_algorithms(True)
+        # On by default with determinism: every torch.empty would cost a pass over memory.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        flags = {
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+            "mkldnn": torch.backends.mkldnn.is_available(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "gpu": torch.cuda.get_device_name(0) if wanted == "gpu" else None,
+        }
+        return Facts(self.name, wanted, dtype, torch.get_num_threads(), {"torch": str(torch.__version__)}, flags)
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        array = np.asarray(array)
+        dtype = self.float if np.issubdtype(array.dtype, np.floating) else None
+        return torch.tensor(array, dtype=dtype, device=self.place)
+
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """NumPy has no bfloat16: it is widened to float32, which loses nothing."""
+        value = torch.as_tensor(tensor).detach().cpu()
+        array: np.ndarray = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        return array.copy()
+
+    def value_and_grad(self, f: Function) -> Function:
+        """Two spellings of one thing: eager, `torch.autograd.grad` takes a third of the time of `torch.func`; inside
+        `torch.compile` only `torch.func` is traced without a graph break (dynamo: gb9186)."""
+        transformed = torch.func.grad_and_value(f)
+
+        def value_and_grad(params: Params, *data: Tree) -> Tree:
+            if torch.compiler.is_compiling():
+                gradients, value = transformed(params, *data)
+                return value, gradients
+            leaves = {name: tensor.detach().requires_grad_() for name, tensor in params.items()}
+            value = f(leaves, *data)
+            if not value.requires_grad:
+                return value, {name: torch.zeros_like(tensor) for name, tensor in params.items()}
+            found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+            return value.detach(), dict(zip(leaves, found, strict=True))
+
+        return value_and_grad
+
+    def compile(self, f: Function, mode: str) -> Function:
+        """Compiled whole or not at all. Dynamo counts recompilations for each code object and gives up after 8, so
+        functions made by one `def` must not share theirs."""
+        if mode == "eager":
+            return f
+        _import_inductor()
+        if isinstance(f, types.FunctionType):
+            own = f.__code__.replace()
+            f = types.FunctionType(own, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+        compiled: Function = torch.compile(f, fullgraph=True, dynamic=False)
+        return compiled
+
+    def wait(self, tree: Tree) -> None:
+        if self.device == "gpu":
+            torch.cuda.synchronize()
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        from . import torch_native
+
+        return torch_native.native(self.tensor, kind, name, knobs)
+
+
+@functools.cache
+def _import_inductor() -> None:
+    """torch.utils.mkldnn, which inductor imports, uses torch.jit.script_method, which torch has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+        import torch._inductor.compile_fx  # noqa: F401
