@@ -1,0 +1,150 @@
+"""`crossnn show` and the examples it shows: every row of the catalogue, and code that is the code that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from crossnn.catalogue.build import formula_graph, knob_choices
+from crossnn.catalogue.example import SHOWABLE, Example, example
+from crossnn.catalogue.load import load_catalogue
+from crossnn.catalogue.rows import Formulated, Row
+from crossnn.cli import main
+from crossnn.formula.evaluate import evaluate
+from crossnn.formula.graph import Graph, Node, leaves
+from crossnn.formula.numpy_meaning import NUMPY
+from crossnn.formula.oracle import oracle_meaning
+from crossnn.formula.source import compile_graph
+
+ROWS = [row for row in load_catalogue().rows.values() if row.kind in SHOWABLE]
+
+
+def show(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["show", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["show", *arguments])
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_row_can_be_shown_in_every_convention(row: Row) -> None:
+    for knobs in knob_choices(row):
+        chosen = [f"--knob={name}={value}" for name, value in knobs.items()]
+        text = show(row.name, *chosen)
+        assert row.source in text
+        assert f"def {row.name}" in text
+        lines = show(row.name, "--latex", *chosen).splitlines()
+        assert all(line.count("{") == line.count("}") for line in lines)
+        assert "as recorded" in show(row.name, "--graph", *chosen)
+
+
+DIFFERENTIATED = [row for row in ROWS if row.kind in ("activation", "loss", "regularizer", "layer")]
+
+
+@pytest.mark.parametrize("row", DIFFERENTIATED, ids=lambda row: row.name)
+def test_the_derivative_shown_is_the_derivative(row: Row) -> None:
+    """Against central differences in 50 digits, away from kinks."""
+    mp = mpmath.MPContext()
+    mp.dps = 50
+    for knobs in knob_choices(row):
+        one = example(row, dict(knobs))
+        derivative = one.derivative()
+        assert derivative is not None
+        generator = np.random.default_rng(3)
+        inputs = {
+            name: _lift(mp, generator.uniform(0.2, 0.8, node.shape)) for name, node in one.graph.arguments.items()
+        }
+        g = _lift(mp, generator.uniform(-1, 1, one.graph.result.shape)) if "g" in derivative.arguments else mp.one
+        found = _run(mp, derivative, {**inputs, "g": g})
+        for name, gradient in zip(one.wrt, leaves(found), strict=True):
+            expected = _slopes(mp, one, inputs, name, g)
+            difference = np.asarray(np.broadcast_to(gradient, expected.shape) - expected, dtype=object)
+            assert all(abs(number) < 1e-14 for number in difference.flat), f"{row.name} {knobs}: d/d{name}"
+
+
+def _lift(mp: Any, values: Any) -> Any:
+    return np.asarray(np.frompyfunc(mp.mpf, 1, 1)(np.asarray(values).astype(object)), dtype=object)
+
+
+def _run(mp: Any, graph: Graph, arguments: Mapping[str, Any]) -> Any:
+    def number(node: Node) -> Any:
+        return mp.mpf(node.options["text"] or node.options["value"])
+
+    return evaluate(graph, oracle_meaning(mp), arguments, number)
+
+
+def _slopes(mp: Any, one: Example, inputs: Mapping[str, Any], name: str, g: Any) -> Any:
+    step = mp.mpf(10) ** -18
+    slopes = np.empty(np.shape(inputs[name]), dtype=object)
+    for index in np.ndindex(slopes.shape):
+        ends = []
+        for side in (1, -1):
+            moved = inputs[name].copy()
+            moved[index] = moved[index] + side * step
+            ends.append(np.sum(g * _run(mp, one.graph, {**inputs, name: moved})))
+        slopes[index] = (ends[0] - ends[1]) / (2 * step)
+    return slopes
+
+
+@pytest.mark.parametrize("backend", ["numpy"])
+def test_the_code_shown_is_the_code_that_is_compiled(backend: str) -> None:
+    text = show("softplus", "--backend", backend, "--gradient")
+    assert "np.log1p(np.exp(-a))" in text
+    assert "def softplus_gradient(x):" in text
+    assert "code for numpy, compiled" in text
+    assert "out=slot" in text
+
+
+def test_generic_code_computes_the_formula() -> None:
+    row = load_catalogue().find("softplus")
+    assert isinstance(row, Formulated)
+    function = compile_graph(formula_graph(row, {"x": ()}), row.name, NUMPY)
+    assert str(function.__doc__).strip().splitlines()[-1].strip().startswith("return log1p(exp(-")
+    assert function(np.float64(1.0)) == pytest.approx(np.log1p(np.e), rel=1e-15)
+
+
+def test_settings_reach_code_and_latex() -> None:
+    assert "alpha = 0.3\n" in show("leaky_relu", "--knob", "alpha=0.3").replace("  alpha", "alpha")
+    assert r"\sqrt{\frac{v}{c_{2}} + \varepsilon}" in show("adam", "--latex", "--knob", "eps_place=inside")
+    assert "LaTeX, with eps_place = outside, bias_correction = true" in show("adam")
+
+
+def test_rows_of_a_file_are_shown(tmp_path: Any) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[swish]\nkind = "activation"\nformula = "x/(1 + exp(-x))"\n', "utf-8")
+    assert "x/(1 + exp(-x))" in show(str(file))
+    assert r"f(x) = \frac{x}{1 + e^{-x}}" in show("swish", str(file), "--latex")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sigmoit"], "did you mean 'sigmoid'?"),
+        (["sigmoid", "--backend", "torh"], "did you mean 'torch'?"),
+        (["sigmoid", "--backend", "nowhere:Adapter"], "nowhere"),
+        (["sigmoid", "--knob", "alpha"], "write NAME=VALUE"),
+        (["sigmoid", "--knob", "alpha=1"], "unknown setting of sigmoid 'alpha'. Known: none."),
+        (["adam", "--knob", "eps_place=upside"], "allowed: hat, inside, outside"),
+        (["adam", "--knob", "lr=fast"], "lr must be a number"),
+        (["adam", "--gradient"], "is never differentiated"),
+        (["mlp", "--graph"], "kinds that have"),
+        (["no/such/file.toml"], "cannot be read"),
+    ],
+)
+def test_refusals_say_what_to_do(arguments: list[str], message: str) -> None:
+    assert message in refused(*arguments)
+
+
+def test_networks_and_experiments_are_shown_by_what_they_are_made_of() -> None:
+    assert "hidden1 > relu1" in show("mlp")
