@@ -10,8 +10,9 @@ import pytest
 
 from crossnn.errors import FormulaError
 from crossnn.formula.evaluate import evaluate
-from crossnn.formula.grammar import MAX_CHARACTERS, Formula, parse, parse_assignment
+from crossnn.formula.grammar import Formula, parse, parse_assignment
 from crossnn.formula.graph import Graph, Node, record
+from crossnn.formula.limits import MAX_CHARACTERS
 
 VALUES = {"x": 0.75, "y": -1.25, "lr": 0.5, "w1": 3.0}
 PYTHON = {

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from crossnn.errors import FormulaError, choices
-from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition, literal
+from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition
+from crossnn.formula.limits import literal
 from crossnn.formula.primitives import CONSTANTS, PRIMITIVES
 from crossnn.formula.shapes import Shape
 
-type_Tree = Any  # a Node, or dicts and tuples of trees
+Tree = Any  # a Node, or dicts and tuples of trees
 
 
 class Node:
@@ -148,7 +149,7 @@ def record(formula: Formula, names: Mapping[str, Node], tape: list[Node], knobs:
     def visit(node: ast.expr) -> Node:
         match node:
             case ast.Constant(value=int() | float() as value):
-                return constant(tape, float(value), ast.get_source_segment(formula_text, node) or repr(value))
+                return constant(tape, float(value), ast.get_source_segment(formula.body, node) or repr(value))
             case ast.Name(id=name):
                 return lookup(name)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -175,7 +176,6 @@ def record(formula: Formula, names: Mapping[str, Node], tape: list[Node], knobs:
             f"in formula {formula.text!r}: unknown name {name!r}; known names: {choices([*names, *CONSTANTS])}"
         )
 
-    formula_text = formula.text.split("=", 1)[1].strip() if formula.target else formula.text.strip()
     return visit(formula.tree)
 
 
@@ -183,12 +183,12 @@ def record(formula: Formula, names: Mapping[str, Node], tape: list[Node], knobs:
 class Graph:
     """A recorded function: argument trees by name, a result tree, and every node in recording order."""
 
-    arguments: Mapping[str, type_Tree]
-    result: type_Tree
+    arguments: Mapping[str, Tree]
+    result: Tree
     nodes: tuple[Node, ...]
 
     @classmethod
-    def trace(cls, function: Callable[..., type_Tree], arguments: Mapping[str, type_Tree]) -> Self:
+    def trace(cls, function: Callable[..., Tree], arguments: Mapping[str, Tree]) -> Self:
         """Call `function` with symbolic inputs. `arguments` holds shapes where the function wants tensors."""
         tape: list[Node] = []
         inputs = {name: _symbolic(tape, name, shape) for name, shape in arguments.items()}
@@ -205,13 +205,13 @@ class Graph:
         return topological(self.results)
 
 
-def _symbolic(tape: list[Node], name: str, shape: type_Tree) -> type_Tree:
+def _symbolic(tape: list[Node], name: str, shape: Tree) -> Tree:
     if isinstance(shape, Mapping):
         return {key: _symbolic(tape, key, inner) for key, inner in shape.items()}
     return Node(tape, "input", shape=tuple(shape), name=name)
 
 
-def leaves(tree: type_Tree) -> Iterator[Any]:
+def leaves(tree: Tree) -> Iterator[Any]:
     """The tensors of a tree, in order."""
     if isinstance(tree, Mapping):
         for inner in tree.values():
@@ -223,7 +223,7 @@ def leaves(tree: type_Tree) -> Iterator[Any]:
         yield tree
 
 
-def map_tree(function: Callable[[Any], Any], tree: type_Tree) -> type_Tree:
+def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
     """The same tree with `function` applied to every tensor."""
     if isinstance(tree, Mapping):
         return {key: map_tree(function, inner) for key, inner in tree.items()}

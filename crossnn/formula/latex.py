@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition, literal, parse
+from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition, parse
 from crossnn.formula.graph import Graph, Node
+from crossnn.formula.limits import literal
 from crossnn.formula.primitives import PRIMITIVES
 
 Part = tuple[str, int]

@@ -128,7 +128,14 @@ _ROWS = [
     _primitive("ones_like(x)", "1", rounding="exact", flops=0),
     _primitive("stop_gradient(x)", "{x}", rounding="exact", flops=0),
     # reductions over `axis` (None: all axes)
-    _primitive("sum(x)", "\\sum {x}", {"x": "spread(g, x, axis, keepdims)"}, shape=shapes.reduction, options=_REDUCE, rounding="total"),
+    _primitive(
+        "sum(x)",
+        "\\sum {x}",
+        {"x": "spread(g, x, axis, keepdims)"},
+        shape=shapes.reduction,
+        options=_REDUCE,
+        rounding="total",
+    ),
     _primitive(
         "mean(x)",
         "\\operatorname{{mean}}\\left({x}\\right)",

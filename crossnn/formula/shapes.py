@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from crossnn.errors import FormulaError
@@ -16,7 +17,7 @@ Options = Mapping[str, Any]
 ShapeRule = Callable[[str, Sequence[Shape], Options], Shape]
 
 
-def broadcast(name: str, shapes: Sequence[Shape], options: Options = {}) -> Shape:
+def broadcast(name: str, shapes: Sequence[Shape], options: Options = MappingProxyType({})) -> Shape:
     """NumPy broadcasting: trailing axes are aligned, an axis of length 1 stretches."""
     rank = max(map(len, shapes), default=0)
     result = []
