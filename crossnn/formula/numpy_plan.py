@@ -38,7 +38,7 @@ def kinds(
     """The type of every node, by NumPy's own promotion rules."""
     known: dict[int, Kind] = {}
     for node in order:
-        given = [np.dtype(bool) if known[id(child)] is bool else known[id(child)] for child in node.inputs]
+        given = [known[id(child)] for child in node.inputs]
         known[id(node)] = inputs[id(node)] if node.operation == "input" else _kind(node, given, working, meaning)
     return known
 
@@ -49,6 +49,7 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
         return working
     if all(map(is_host, given)):
         return bool if node.dtype == "bool" else float
+    given = [np.dtype(bool) if kind is bool else kind for kind in given]  # the only number that is not weak
     if node.dtype != "float":
         return np.dtype(bool if node.dtype == "bool" else np.intp)
     if name in UFUNCS:

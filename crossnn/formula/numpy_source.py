@@ -43,6 +43,10 @@ class _Planner(Printer):
     def fresh(self, wanted: str) -> str:
         return super().fresh(f"the_{wanted}" if _RESERVED.match(wanted) else wanted)
 
+    def constant(self, node: Node) -> tuple[str, int]:
+        text, level = super().constant(node)
+        return (f"{text}.0" if text.lstrip("-").isdigit() else text), level
+
     # Operations.
 
     def place(self, node: Node) -> None:
@@ -141,9 +145,10 @@ class _Planner(Printer):
     def on_bits(self, node: Node) -> bool:
         c, x, y = node.inputs
         kind = self.kinds[id(node)]
-        same = all(self.kinds[id(one)] == kind or one.operation == "constant" for one in (x, y))
-        arrays = x.operation != "constant" or y.operation != "constant"
-        return kind in BITS and same and arrays and c.shape != () and self.kinds[id(c)] == np.dtype(bool) and x is not y
+        given = [self.kinds[id(one)] for one in (x, y) if one.operation != "constant"]
+        same = all(not is_host(one) and one == kind for one in given)
+        masked = c.shape != () and self.kinds[id(c)] == np.dtype(bool)
+        return bool(given) and same and masked and kind in BITS and x is not y
 
     def choice(self, node: Node, name: str, slot: Slot, out: str) -> None:
         c, x, y = node.inputs
