@@ -36,21 +36,28 @@ def pytest_report_header() -> list[str]:
     return ["frameworks: " + ", ".join(f"{name} {_version(name)}" for name in _SHOWN)]
 
 
-def require(backend: str) -> None:
-    """Skip by name where the framework is not installed; an error where CROSSNN_FRAMEWORKS=required."""
-    missing = registry.find(backend).missing
-    if missing and not REQUIRED:
-        pytest.skip(f"backend {backend} needs {', '.join(missing)}, not installed here: {registry.find(backend).hint}")
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], None]:
+    """`require("torch")`: a skip that names what is missing; an error where CROSSNN_FRAMEWORKS=required."""
+
+    def check(backend: str) -> None:
+        found = registry.find(backend)
+        if found.missing and not REQUIRED:
+            pytest.skip(f"backend {backend} needs {', '.join(found.missing)}, not installed here: {found.hint}")
+
+    return check
 
 
 @pytest.fixture(scope="session")
-def adapter() -> Callable[..., Adapter]:
+def adapter(require: Callable[[str], None]) -> Callable[..., Adapter]:
     """`adapter("torch", dtype="float64")`: a started adapter, one for each backend and dtype in this process."""
     started: dict[tuple[str, str], Adapter] = {}
 
     def get(backend: str, dtype: str = "float64", device: str = "cpu") -> Adapter:
         require(backend)
-        one = started.setdefault((backend, dtype), registry.load(backend))
+        if (backend, dtype) not in started:
+            started[backend, dtype] = registry.load(backend)
+        one = started[backend, dtype]
         one.start(device, dtype, 1)
         return one
 

@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "optax"}
+HEAVY = {"numpy", "scipy", "sklearn", "mpmath"}  # half a second or more together
+LIGHT = {"import crossnn", "crossnn --help", "crossnn list", "crossnn list optimizer"}
 CORE = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "crossnn").rglob("*.py"))
 ADAPTERS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "backends").glob("*.py"))
 
@@ -52,6 +54,7 @@ def test_no_framework_is_imported(what: str, tmp_path: Path) -> None:
     imported = set(done.stderr.rsplit("imported:", 1)[1].split())
     assert "crossnn" in imported
     assert not imported & FRAMEWORKS
+    assert what not in LIGHT or not imported & HEAVY
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mpmath
@@ -20,6 +22,7 @@ from crossnn.formula.graph import Graph, Node, leaves
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.oracle import oracle_meaning
 from crossnn.formula.source import compile_graph
+from crossnn.registry import BUILT_IN
 
 ROWS = [row for row in load_catalogue().rows.values() if row.kind in SHOWABLE]
 
@@ -97,13 +100,23 @@ def _slopes(mp: Any, one: Example, inputs: Mapping[str, Any], name: str, g: Any)
     return slopes
 
 
-@pytest.mark.parametrize("backend", ["numpy"])
-def test_the_code_shown_is_the_code_that_is_compiled(backend: str) -> None:
-    text = show("softplus", "--backend", backend, "--gradient")
+def test_the_code_shown_is_the_code_that_is_compiled() -> None:
+    text = show("softplus", "--backend", "numpy", "--gradient")
     assert "np.log1p(np.exp(-a))" in text
     assert "def softplus_gradient(x):" in text
     assert "code for numpy, compiled" in text
     assert "out=slot" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BUILT_IN)
+def test_every_row_has_code_for_every_backend(backend: str, require: Callable[[str], None]) -> None:
+    """In a process of its own: a framework takes its settings once."""
+    require(backend)
+    words = [sys.executable, "-m", "crossnn", "show", *(row.name for row in ROWS), "--backend", backend]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count(f"\ncode for {backend}\n") == len(ROWS)
 
 
 def test_generic_code_computes_the_formula() -> None:
