@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: $(READY)  ## the main job, on every backend found here; the report goes to runs/ (ARGS="xor --backend numpy")
+run: $(READY)  ## the main job, on every backend found here; the report goes to runs/ (ARGS="learn-xor --backend numpy")
 	$(BIN)/crossnn run $(ARGS)
 
 test: $(READY)  ## all tests, on two processes (JOBS=1 for one; ARGS="tests/test_grammar.py -k power")
