@@ -34,6 +34,11 @@ def buffer(shape: Shape, dtype: str) -> np.ndarray:
     return _aligned(shape, dtype)[1]
 
 
+def number(value: float, dtype: str) -> np.ndarray:
+    """A constant as NumPy's own kind of array."""
+    return np.array(value, dtype)
+
+
 def view(array: np.ndarray, shape: Shape, dtype: str) -> np.ndarray:
     """The beginning of an array's memory with another shape and type."""
     flat = array.reshape(-1).view(np.uint8)

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.graph import Graph, Node
-from crossnn.formula.numpy_buffers import buffer, pieces, results, view
+from crossnn.formula.numpy_buffers import buffer, number, pieces, results, view
 from crossnn.formula.numpy_meaning import BITS, REDUCTIONS, UFUNCS, is_zero, numpy_meaning
 from crossnn.formula.numpy_memory import Memory, Slot
 from crossnn.formula.numpy_plan import ALIASES, Kind, is_host, kinds, schedule
 from crossnn.formula.source import SHORT, Printer
 
 _POWERS = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}  # what `array ** number` itself turns into
-_RESERVED = re.compile(r"slot|scratch|new_|part|pieces|buffer|results|view")
+_RESERVED = re.compile(r"slot|scratch|new_|part|pieces|buffer|results|view|number$")
 
 
 class _Planner(Printer):
@@ -39,6 +39,7 @@ class _Planner(Printer):
         self.block_names: dict[str, str] | None = None
         self.block_lines: list[str] = []
         self.pieces: list[str] = []
+        self.numbers: dict[str, str] = {}
 
     def fresh(self, wanted: str) -> str:
         return super().fresh(f"the_{wanted}" if _RESERVED.match(wanted) else wanted)
@@ -100,7 +101,7 @@ class _Planner(Printer):
             reusable = list(node.inputs) if node.operation in UFUNCS and node.operation != "matmul" else []
         slot = self.memory.destination(node, reusable, internal)
         out = self.seen(slot, node.shape, self.kinds[id(node)])
-        text = [self.text[id(child)][0] for child in node.inputs]
+        text = [self.operand(node, child) for child in node.inputs]
         match node.operation:
             case "where":
                 self.choice(node, name, slot, out)
@@ -116,6 +117,18 @@ class _Planner(Printer):
                 self.lines.append(f"{name} = np.{UFUNCS[operation].__name__}({', '.join(text)}, out={out})")
         self.text[id(node)] = (name, 9)
         self.memory.settle(node, [slot], tenant=name)
+
+    def operand(self, node: Node, child: Node) -> str:
+        """The text of an operand. Constants become arrays once: a Python number would be converted at each call, which
+        takes as long as a small operation itself."""
+        text = self.text[id(child)][0]
+        given = {kind for one in node.inputs if not is_host(kind := self.kinds[id(one)])}
+        if child.operation != "constant" or node.operation not in UFUNCS or len(given) != 1 or not given & BITS.keys():
+            return text
+        making = f'number({text}, "{given.pop()}")'
+        if making not in self.numbers:
+            self.numbers[making] = self.fresh(f"number_{text}")
+        return self.numbers[making]
 
     def copy(self, name: str, out: str, value: str) -> None:
         self.lines += [f"np.copyto({out}, {value})", f"{name} = {out}"]
@@ -254,6 +267,7 @@ class _Planner(Printer):
                 *(line for slot in slots for line in slot.declaration()),
                 *self.pieces,
                 *(f"{key} = {value!r}" for key, value in self.constants.items()),
+                *(f"{key} = {making}" for making, key in self.numbers.items()),
                 "",
                 f"def {name}({head}):",
                 *(f"    {line}" for line in body),
@@ -265,7 +279,7 @@ class _Planner(Printer):
 def plan(graph: Graph, inputs: Mapping[int, Kind], dtype: str, name: str) -> Callable[..., Any]:
     """Compile a simplified graph. `inputs` gives the type of each input node; the text is the function's docstring."""
     text = _Planner(graph, inputs, dtype).print(name)
-    tools = {"np": np, "buffer": buffer, "view": view, "pieces": pieces, "results": results}
+    tools = {"np": np, "buffer": buffer, "number": number, "view": view, "pieces": pieces, "results": results}
     scope: dict[str, Any] = {"__builtins__": {}, "inf": math.inf, "nan": math.nan, **numpy_meaning(dtype), **tools}
     exec(compile(text, f"<crossnn {name}, planned>", "exec"), scope)
     function: Callable[..., Any] = scope[name]
