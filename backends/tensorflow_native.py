@@ -41,17 +41,18 @@ def _elu(knobs: Knobs) -> Native:
 
 
 def _dense(knobs: Knobs) -> Native:
-    """One keras.layers.Dense for each shape of kernel, called without state on the given parameters."""
-    layers: dict[tuple[int, ...], keras.layers.Layer] = {}
+    """One keras.layers.Dense for each shape and dtype of kernel, called without state on the given parameters."""
+    layers: dict[tuple[tuple[int, ...], str], keras.layers.Layer] = {}
 
     def function(params: Params, x: Tensor) -> Tensor:
         shape = tuple(params["kernel"].shape)
-        if shape not in layers:
+        key = (shape, params["kernel"].dtype.name)
+        if key not in layers:
             with tf.init_scope():
-                layers[shape] = keras.layers.Dense(shape[1], use_bias="bias" in params)
-                layers[shape].build((None, shape[0]))
+                layers[key] = keras.layers.Dense(shape[1], use_bias="bias" in params, dtype=key[1])
+                layers[key].build((None, shape[0]))
         weights = [params[name] for name in ("kernel", "bias") if name in params]
-        return layers[shape].stateless_call(weights, [], x)[0]
+        return layers[key].stateless_call(weights, [], x)[0]
 
     return Native("keras.layers.Dense", function)
 

@@ -11,21 +11,29 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from crossnn.adapter import Adapter
 from crossnn.errors import BackendError, unknown
+
+if TYPE_CHECKING:
+    from crossnn.adapter import Adapter
 
 ENTRY_POINTS = "crossnn.backends"
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Where an adapter lives, what it needs, and how that is installed."""
+    """Where an adapter lives, what it needs, how that is installed, and in which modes it runs. Modes are repeated here
+    so that planning imports no framework (a test compares them with the adapter's own); those of a third party are
+    unknown until it is loaded, so it is planned in its first mode. `slow_modes` compile for seconds per formula and are
+    checked only where asked for."""
 
     name: str
     path: str
     needs: tuple[str, ...] = ()
     hint: str = ""
+    modes: tuple[str, ...] = ()
+    slow_modes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -34,17 +42,28 @@ class Backend:
 
 
 BUILT_IN: Mapping[str, Backend] = {
-    "numpy": Backend("numpy", "crossnn.backends.numpy_adapter:NumpyAdapter", ("numpy",), "pip install numpy"),
+    "numpy": Backend(
+        "numpy", "crossnn.backends.numpy_adapter:NumpyAdapter", ("numpy",), "pip install numpy", ("eager", "compiled")
+    ),
     "torch": Backend(
-        "torch", "crossnn.backends.torch_adapter:TorchAdapter", ("torch",), "pip install 'crossnn[torch]'"
+        "torch",
+        "crossnn.backends.torch_adapter:TorchAdapter",
+        ("torch",),
+        "pip install 'crossnn[torch]'",
+        ("eager", "compiled"),
+        ("compiled",),
     ),
     "tensorflow": Backend(
         "tensorflow",
         "crossnn.backends.tensorflow_adapter:TensorflowAdapter",
         ("tensorflow", "keras"),
         "pip install 'crossnn[tensorflow]'",
+        ("eager", "graph", "xla"),
+        ("xla",),
     ),
-    "jax": Backend("jax", "crossnn.backends.jax_adapter:JaxAdapter", ("jax",), "pip install 'crossnn[jax]'"),
+    "jax": Backend(
+        "jax", "crossnn.backends.jax_adapter:JaxAdapter", ("jax",), "pip install 'crossnn[jax]'", ("eager", "jit")
+    ),
 }
 
 

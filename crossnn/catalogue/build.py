@@ -12,8 +12,10 @@ from typing import Any
 
 from crossnn.catalogue.rows import Formulated, Layer, Loss, Optimizer, Row
 from crossnn.errors import SpecError, UnknownNameError, choices, unknown
+from crossnn.formula.evaluate import evaluate
 from crossnn.formula.grammar import Knobs, parse
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, record
+from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.shapes import Shape
 
 Hyper = Mapping[str, float]
@@ -110,13 +112,16 @@ def batch_loss(row: Loss, y: Node, t: Node, hyper: Hyper, knobs: Knobs) -> Node:
 
 
 def record_update(
-    row: Optimizer, names: Mapping[str, Node], tape: list[Node], hyper: Hyper, knobs: Knobs
+    row: Optimizer, names: Mapping[str, Node], tape: list[Node], hyper: Hyper, knobs: Knobs, prefix: str = ""
 ) -> tuple[Node, dict[str, Node]]:
-    """One update of one parameter: the new w and the new state slots."""
+    """One update of one parameter: the new w and the new state slots. Each line's result keeps its name, behind the
+    parameter's where there are several."""
     scope = {**constants(tape, {k: v for k, v in hyper.items() if k != "lr"}), **names}
     for line in row.lines():
         assert line.target is not None
-        scope[line.target] = record(line, scope, tape, knobs)
+        scope[line.target] = value = record(line, scope, tape, knobs)
+        if not value.name and value.operation not in ("constant", "input"):
+            value.name = f"{prefix}.{line.target}" if prefix else line.target
     return scope["w"], {slot: scope[slot] for slot in row.state}
 
 
@@ -125,11 +130,14 @@ def update_graph(row: Optimizer, shapes: Mapping[str, Shape], hyper: Hyper, knob
     _update_names(row)
 
     def update(params: Any, gradients: Any, state: Any, lr: Node, t: Node) -> Any:
-        new_params, new_state = {}, {slot: {} for slot in row.state}
+        new_params: dict[str, Node] = {}
+        new_state: dict[str, dict[str, Node]] = {slot: {} for slot in row.state}
         for name, w in params.items():
             slots = {slot: state[slot][name] for slot in row.state}
             scope = {"w": w, "g": gradients[name], "lr": lr, "t": t, **slots}
-            new_params[name], changed = record_update(row, scope, w.tape, hyper, knobs)
+            new_params[name], changed = record_update(
+                row, scope, w.tape, hyper, knobs, "" if len(params) == 1 else name
+            )
             for slot, value in changed.items():
                 new_state[slot][name] = value
         return new_params, new_state
@@ -158,12 +166,9 @@ def initial_state(row: Optimizer, hyper: Hyper) -> dict[str, float]:
 
 def constant_value(text: str, hyper: Hyper) -> float:
     """The value of a formula of hyper-parameters alone, such as `1 - rate`."""
-    from crossnn.formula.simplify import fold_constants
 
     def function(anchor: Node) -> Node:
         return record(parse(text), constants(anchor.tape, hyper), anchor.tape)
 
-    node = fold_constants(Graph.trace(function, {"anchor": ()})).result
-    if node.operation != "constant":
-        raise SpecError(f"{text!r} is not a number that {choices(hyper)} determine")
-    return float(node.options["value"])
+    graph = Graph.trace(function, {"anchor": ()})
+    return float(evaluate(graph, NUMPY, {"anchor": 0.0}, lambda node: node.options["value"]))

@@ -122,4 +122,6 @@ def _explain(error: msgspec.ValidationError, table: Mapping[str, Any]) -> str:
     fields = [field for field in struct.__struct_fields__ if field not in ("name", "file", "sha")]
     value = f" (value {table[key]!r})" if key in table else ""
     where = f"key {key}: " if key else ""
-    return f"{where}{message[0].lower()}{message[1:]}{value}. Keys of a row of kind {table['kind']!r}: {choices(fields)}"
+    return (
+        f"{where}{message[0].lower()}{message[1:]}{value}. Keys of a row of kind {table['kind']!r}: {choices(fields)}"
+    )

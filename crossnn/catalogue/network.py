@@ -7,7 +7,7 @@ A network of layers is thereby one flat graph, and the code generated from it ha
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,7 +192,9 @@ def draw_masks(assembly: Assembly, seed: int, step: int) -> dict[str, np.ndarray
     return masks
 
 
-def add_regularizers(loss: Node, terms: list[tuple[Formulated, Mapping[str, float], str]], params: Mapping[str, Node]) -> Node:
+def add_regularizers(
+    loss: Node, terms: Sequence[tuple[Formulated, Mapping[str, Any], str]], params: Mapping[str, Node]
+) -> Node:
     """Add each regularizer to the loss, once for every parameter whose slot it names (`kernel`)."""
     for row, given, slot in terms:
         hyper, knobs = settings(row, given)

@@ -60,6 +60,7 @@ def run(
     outcome = Outcome()
     for entry in journal.read(folder).entries:
         outcome.add(entry.done, entry.records)
+    outcome.judge_curves()
     report, page = write_report(folder)
     _show(outcome, chosen)
     code = conclude(outcome, chosen, began, sys.argv[1:])

@@ -14,6 +14,7 @@ import msgspec
 from crossnn.cli.options import Selection
 from crossnn.cli.progress import watch
 from crossnn.errors import CrossnnError, NothingRanError
+from crossnn.parity.plan import ORACLE
 from crossnn.report.differences import alike, failures, index, not_run_rows, where
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
@@ -42,13 +43,20 @@ class Outcome:
             else:
                 self.trainings.append(record)
 
+    def judge_curves(self) -> None:
+        """Judge the loss curves, once all of them and their references are here."""
+        from crossnn.training.verdict import judge_curves
+
+        self.trainings, curves = judge_curves(self.trainings)
+        self.records += curves
+
     @property
     def failed(self) -> bool:
         return any(record.failed for record in self.records)
 
     @property
     def nothing_ran(self) -> bool:
-        return nothing_ran(self.records) and not self.trainings
+        return nothing_ran(self.records) and all(one.backend == ORACLE for one in self.trainings)
 
 
 def threaded(cells: Sequence[Cell], threads: int) -> list[Cell]:

@@ -11,7 +11,7 @@ this, the slope of softplus at -40, which is (1 - 1)/2 + 4e-18, would drown in n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -58,29 +58,54 @@ def noise_scales(
         return value
 
     def disturb(node: Node, inputs: list[Any], value: Any) -> Any:
-        match PRIMITIVES[node.operation].rounding:
-            case "rounded":
-                return value * (1 + shake(np.shape(value)) * rounds[id(node)])
-            case "dot":
-                return value + shake(np.shape(value)) * np.sqrt(np.matmul(np.square(inputs[0]), np.square(inputs[1])))
-            case "total":
-                options = {key: node.options[key] for key in ("axis", "keepdims")}
-                size = np.sqrt(np.sum(np.square(inputs[0]), **options))
-                count = np.size(inputs[0]) // max(np.size(value), 1) if node.operation == "mean" else 1
-                return value + shake(np.shape(value)) * size / count
-        return value
+        mask = rounds.get(id(node), True)
+        return value + _disturbance(node.operation, inputs, value, node.options, shake) * mask
 
     with np.errstate(all="ignore"):
         quiet = list(leaves(evaluate(graph, NUMPY, given, number, notice)))
-        squares = [np.zeros(np.shape(one)) for one in quiet]
+        spread = [np.zeros(np.shape(one)) for one in quiet]
         for _ in range(runs):
             noisy = leaves(evaluate(graph, NUMPY, given, noisy_number, disturb))
-            for total, one, still in zip(squares, noisy, quiet, strict=True):
-                total += np.square(np.asarray(one, np.float64) - still)
-    return [np.sqrt(total / runs) / EPSILON for total in squares]
+            # hypot, since the square of a deviation near 1e-300 would be zero
+            spread = [np.hypot(total, one - still) for total, one, still in zip(spread, noisy, quiet, strict=True)]
+    return [np.asarray(total / (np.sqrt(runs) * EPSILON)) for total in spread]
 
 
-def _rounds(operation: str, inputs: list[Any], value: Any) -> np.ndarray | bool:
+def _disturbance(
+    operation: str, inputs: list[Any], value: Any, options: Mapping[str, Any], shake: Callable[[tuple[int, ...]], Any]
+) -> Any:
+    """What one step may add to its result, by the primitive's kind of rounding."""
+    match PRIMITIVES[operation].rounding:
+        case "rounded":
+            return value * shake(np.shape(value))
+        case "dot":
+            return shake(np.shape(value)) * np.sqrt(np.matmul(np.square(inputs[0]), np.square(inputs[1])))
+        case "total":
+            size = np.sqrt(
+                np.sum(np.square(inputs[0]), axis=options.get("axis"), keepdims=options.get("keepdims", False))
+            )
+            count = np.size(inputs[0]) // max(np.size(value), 1) if operation == "mean" else 1
+            return shake(np.shape(value)) * size / count
+    return 0
+
+
+def noisy_meaning(generator: np.random.Generator, epsilon: float) -> Mapping[str, Callable[..., Any]]:
+    """NumPy's meaning with every rounded step disturbed: for whole trainings, compiled like any other meaning."""
+
+    def shake(shape: tuple[int, ...]) -> Any:
+        return epsilon * generator.uniform(-1, 1, shape)
+
+    def disturbed(name: str) -> Callable[..., Any]:
+        def function(*inputs: Any, **options: Any) -> Any:
+            value = NUMPY[name](*inputs, **options)
+            return value + _disturbance(name, list(inputs), value, options, shake)
+
+        return function if PRIMITIVES[name].rounding != "exact" else NUMPY[name]
+
+    return {name: disturbed(name) for name in NUMPY}
+
+
+def _rounds(operation: str, inputs: list[Any], value: Any) -> Any:
     """Where this step rounds at all, on the undisturbed values."""
     if operation in ("add", "subtract"):
         x, y = inputs

@@ -25,7 +25,7 @@ from crossnn.formula.primitives import PRIMITIVES
 FIRST_DIGITS = 50
 MOST_DIGITS = 1600
 AGREEMENT = 25
-_BEYOND = 1e15  # exp of more than this is beyond any report: the oracle declines instead of running out of memory
+_BEYOND = 1e15  # exp of more than this has an exponent that no memory holds; its limit is returned instead
 _NOTHING = mpmath.mpf(10) ** -330  # below every float64: zero for all purposes
 
 
@@ -49,8 +49,8 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         ufunc = np.frompyfunc(function, arity, 1)
         return lambda *inputs: ufunc(*(np.asarray(one, dtype=object) for one in inputs))
 
-    def bounded(function: Callable[[Any], Any], low: Any = nan) -> Callable[[Any], Any]:
-        return lambda x: function(x) if abs(x) < _BEYOND else (low if x < 0 else nan)
+    def bounded(function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
+        return lambda x: function(x) if abs(x) < _BEYOND else low if x < 0 else high if x > 0 else nan
 
     def divide(x: Any, y: Any) -> Any:
         if y != 0:
@@ -98,17 +98,17 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "not_equal": compare(lambda x, y: x != y),
         "abs": elementwise(abs, 1),
         "sign": elementwise(mp.sign, 1),
-        "exp": elementwise(bounded(mp.exp, zero), 1),
-        "expm1": elementwise(bounded(mp.expm1, -mp.one), 1),
+        "exp": elementwise(bounded(mp.exp, zero, inf), 1),
+        "expm1": elementwise(bounded(mp.expm1, -mp.one, inf), 1),
         "log": elementwise(lambda x: mp.log(x) if x > 0 else -inf if x == 0 else nan, 1),
         "log1p": elementwise(lambda x: mp.log1p(x) if x > -1 else -inf if x == -1 else nan, 1),
         "sqrt": elementwise(lambda x: mp.sqrt(x) if x >= 0 else nan, 1),
         "sin": elementwise(mp.sin, 1),
         "cos": elementwise(mp.cos, 1),
         "tan": elementwise(mp.tan, 1),
-        "sinh": elementwise(bounded(mp.sinh), 1),
-        "cosh": elementwise(bounded(mp.cosh), 1),
-        "tanh": elementwise(bounded(mp.tanh, -mp.one), 1),
+        "sinh": elementwise(bounded(mp.sinh, -inf, inf), 1),
+        "cosh": elementwise(bounded(mp.cosh, inf, inf), 1),
+        "tanh": elementwise(bounded(mp.tanh, -mp.one, mp.one), 1),
         "arctan": elementwise(mp.atan, 1),
         "erf": elementwise(mp.erf, 1),
         "maximum": elementwise(lambda x, y: nan if mp.isnan(x) or mp.isnan(y) else max(x, y), 2),

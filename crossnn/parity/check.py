@@ -159,9 +159,7 @@ def _kinks(cell: Cell, row: Row, subject: Subject, values: Values, native: Nativ
     return records
 
 
-def _without_kinks(
-    subject: Subject, values: Values, references: Mapping[str, Reference]
-) -> Mapping[str, Reference]:
+def _without_kinks(subject: Subject, values: Values, references: Mapping[str, Reference]) -> Mapping[str, Reference]:
     """Take the elements at kinks out of the judgement: both sides become an exact zero there."""
     if not subject.kinks:
         return references

@@ -55,9 +55,7 @@ def differences() -> tuple[Difference, ...]:
         raise SpecError(f"differences.toml: {error}") from None
 
 
-def apply_registry(
-    cell: Cell, records: Sequence[Record], registry: Sequence[Difference] | None = None
-) -> list[Record]:
+def apply_registry(cell: Cell, records: Sequence[Record], registry: Sequence[Difference] | None = None) -> list[Record]:
     """Turn failures that are registered into KNOWN, and report entries that no longer hold."""
     entries = [entry for entry in (differences() if registry is None else registry) if entry.covers(cell)]
     explained = [_explain(record, entries) for record in records]
@@ -85,5 +83,12 @@ def _explain(record: Record, entries: Sequence[Difference]) -> Record:
 def _stale(record: Record, entry: Difference) -> Record:
     message = f"the registered difference {entry.id} no longer shows: remove it from differences.toml or narrow it"
     return msgspec.structs.replace(
-        record, verdict="ERROR", quantity=entry.quantity, known=entry.id, r=None, digits=None, worst=None, message=message
+        record,
+        verdict="ERROR",
+        quantity=entry.quantity,
+        known=entry.id,
+        r=None,
+        digits=None,
+        worst=None,
+        message=message,
     )

@@ -47,10 +47,16 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
         case Metric():
             generator = inputs.generator_for(row.name, seed)
             shape = inputs.VECTORS if row.acts_on == "vector" else inputs.ELEMENTS
-            data = {"y": inputs.domain(generator, row.prediction, shape), "t": inputs.domain(generator, row.target, shape)}
+            data = {
+                "y": inputs.domain(generator, row.prediction, shape),
+                "t": inputs.domain(generator, row.target, shape),
+            }
             return _values_only(row, case, chosen, recorder, data)
         case Initializer():
-            return _values_only(row, case, chosen, recorder, initializer_draws((5, 7), seed, row.name))
+            draws = initializer_draws((5, 7), seed, row.name)
+            return _values_only(
+                row, case, chosen, recorder, {key: inputs.single(value) for key, value in draws.items()}
+            )
     raise AssertionError(row.kind)
 
 
@@ -64,7 +70,11 @@ def _activation(
 ) -> Subject:
     generator = inputs.generator_for(row.name, seed)
     vector = row.acts_on == "vector"
-    x = inputs.hostile(generator, inputs.VECTORS, -3, 1.5) if vector else inputs.arguments(generator, row.points, row.kinks)
+    x = (
+        inputs.hostile(generator, inputs.VECTORS, -3, 1.5)
+        if vector
+        else inputs.arguments(generator, row.points, row.kinks)
+    )
     params, data = {"x": x}, {"weights": inputs.cotangents(generator, x.shape)}
 
     def forward(text: str) -> Graph:
@@ -100,6 +110,7 @@ def _loss(
     y, t = inputs.domain(generator, row.prediction, shape), inputs.domain(generator, row.target, shape)
     if row.prediction == row.target == "real":  # differences at every magnitude, not only at that of y
         t = inputs.single(y - np.where(generator.random(shape) < 0.7, inputs.hostile(generator, shape, -4, 1), t))
+        t[::3] = 0.0  # differences as small as y itself
         special = [*row.points, *row.kinks, *(sign * value for value in hyper.values() for sign in (-1, 1))]
         for index, value in zip(np.ndindex(shape), special, strict=False):
             y[index], t[index] = 0.5 + value, 0.5
@@ -116,7 +127,9 @@ def _loss(
         return _trace(function, params, data)
 
     def scalar(text: str) -> Graph:
-        return _trace(lambda params, data: GRAPH["mean"](recorder(text, {**params, **data}, params["y"].tape)), params, data)
+        return _trace(
+            lambda params, data: GRAPH["mean"](recorder(text, {**params, **data}, params["y"].tape)), params, data
+        )
 
     differences = y - t
     at_kink = [index for index in np.ndindex(shape) if differences[index] in row.kinks]
@@ -145,5 +158,3 @@ def _values_only(row: Formulated, case: str, chosen: Mapping[str, Any], recorder
     anchor = next(iter(data))
     forward = _trace(lambda params, data: {"value": recorder(row.formula, data, data[anchor].tape)}, {}, data)
     return Subject(case, chosen, forward, {}, data, elementwise=True)
-
-

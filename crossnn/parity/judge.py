@@ -37,12 +37,16 @@ class Reference:
     more_noise: Callable[[], np.ndarray] | None = None
 
     def scale(self, noise: np.ndarray) -> np.ndarray:
-        """Noise per element, floored at half the tensor's root mean square: a dozen runs can miss an element."""
-        if self.elementwise or not noise.size:
+        """Noise per element, floored at half the tensor's root mean square: a dozen runs can miss an element. Where
+        elements never meet, the floor is half the element itself: at some points a formula is exact by accident
+        (a slope of 1/2 at 0), and another way of computing it need not be. Without any noise nothing is floored."""
+        if not noise.size or not np.any(noise > 0):
             return noise
+        if self.elementwise:
+            return np.asarray(np.maximum(noise, FLOOR * np.abs(self.exact.hi)))
         finite_noise = noise[np.isfinite(noise)]
         floor = FLOOR * math.sqrt(float(np.mean(np.square(finite_noise)))) if finite_noise.size else 0.0
-        return np.maximum(noise, floor)
+        return np.asarray(np.maximum(noise, floor))
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,11 @@ def judge(actual: np.ndarray, reference: Reference, dtype: str) -> Judgement:
         message = f"{int(np.sum((r > LIMIT) & ignored))} of {r.size} elements not judged: {_why(reference, r)}"
     index = np.unravel_index(int(np.argmax(judged)), r.shape)
     return Judgement(
-        verdict, finite(float(judged[index])), _digits(actual, reference.exact, index), _worst(actual, hi, index), message
+        verdict,
+        finite(float(judged[index])),
+        _digits(actual, reference.exact, index),
+        _worst(actual, hi, index),
+        message,
     )
 
 
@@ -121,7 +129,7 @@ def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
         size = np.maximum(size, np.sqrt(np.mean(np.square(finite_size)))) if finite_size.size else size
     with np.errstate(all="ignore"):
         ill = (hi != 0) & (ROUNDOFF[dtype] * noise > ILL_CONDITIONED * size)
-    return ill | (reference.unsafe if reference.unsafe is not None else False)
+    return np.asarray(ill | (reference.unsafe if reference.unsafe is not None else False))
 
 
 def _why(reference: Reference, r: np.ndarray) -> str:

@@ -86,7 +86,9 @@ def network_subject(row: Network, catalogue: Catalogue, seed: int) -> Subject:
     plan = _plan(row, catalogue)
     x = inputs.single(generator.normal(size=plan.x.shape) * 10.0 ** generator.uniform(-1, 0.5, plan.x.shape))
     data = {"x": x, **_masks(plan, seed), "weights": inputs.cotangents(generator, plan.prediction.shape)}
-    return _subject(row, catalogue, plan, seed, data, lambda assembly, data: GRAPH["sum"](data["weights"] * assembly.prediction))
+    return _subject(
+        row, catalogue, plan, seed, data, lambda assembly, data: GRAPH["sum"](data["weights"] * assembly.prediction)
+    )
 
 
 def experiment_subject(
@@ -203,7 +205,9 @@ def with_update(subject: Subject, rule: Rule, trained: list[str], scalar: Any) -
         arguments = {"params": weights, "gradients": found, "state": state, "lr": lr, "t": t}
         return update_quantities(*replay(update, arguments, lr.tape))
 
-    whole = Graph.trace(step, {**_shapes(subject.params, subject.data), "state": {k: shapes for k in state}, "lr": (), "t": ()})
+    whole = Graph.trace(
+        step, {**_shapes(subject.params, subject.data), "state": dict.fromkeys(state, shapes), "lr": (), "t": ()}
+    )
     order = (*subject.order, *whole.result)
     return replace(subject, update=update, step=whole, rest=rest, order=order)
 

@@ -63,7 +63,7 @@ class Steps:
         one = update_graph(self.row, {PARAM: (SIZE,)}, self.hyper, self.knobs)
         shapes = {
             "w": (SIZE,),
-            "state": {slot: (SIZE,) for slot in self.row.state},
+            "state": dict.fromkeys(self.row.state, (SIZE,)),
             "gradients": {str(k): (SIZE,) for k in range(STEPS)},
             "rates": {str(k): () for k in range(STEPS)},
             "counts": {str(k): () for k in range(STEPS)},
@@ -136,9 +136,7 @@ class Steps:
         return {}
 
     def _reference(self, dtype: str, truth: Exact, measure: Any, name: str) -> Reference:
-        return Reference(
-            truth, measure(dtype, 0, RUNS)[name], True, None, lambda: measure(dtype, 1, 8 * RUNS)[name]
-        )
+        return Reference(truth, measure(dtype, 0, RUNS)[name], True, None, lambda: measure(dtype, 1, 8 * RUNS)[name])
 
     def _step_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
         found = [

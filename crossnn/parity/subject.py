@@ -67,7 +67,8 @@ class Subject:
 
     @cached_property
     def gradient(self) -> Graph | None:
-        return None if self.scalar is None else simplify(gradient_graph(self.scalar, "params"))
+        """The gradient of what backends are given: the simplified objective, in whose order cotangents add up."""
+        return None if self.scalar is None else simplify(gradient_graph(simplify(self.scalar), "params"))
 
     @cached_property
     def truth(self) -> dict[str, Exact]:
@@ -140,5 +141,3 @@ class Subject:
     def quantities(self) -> tuple[str, ...]:
         """In the order in which a computation meets them: forward, backward, gradients."""
         return self.order or tuple(self.truth)
-
-

@@ -14,6 +14,7 @@ from crossnn.report.summary import matrices, sentence
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import Record, Training
+from crossnn.training.verdict import judge_curves
 
 TITLE = "crossnn: one formula, many interpreters"
 
@@ -30,7 +31,8 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     contents = journal.read(folder)
-    return Run(contents.records, contents.trainings, machine.read(folder), contents.dropped)
+    trainings, curves = judge_curves(contents.trainings)
+    return Run([*contents.records, *curves], trainings, machine.read(folder), contents.dropped)
 
 
 def render_markdown(folder: Path) -> str:

@@ -44,8 +44,8 @@ def training_table(group: Sequence[Training]) -> Table:
     return Table(heads, rows)
 
 
-def _last(values: Sequence[float], digits: int = 7) -> str:
-    return f"{values[-1]:.{digits}g}" if values and values[-1] is not None else "-"
+def _last(values: Sequence[float | None], digits: int = 7) -> str:
+    return "-" if not values or values[-1] is None else f"{values[-1]:.{digits}g}"
 
 
 def _coincidence(group: Sequence[Training]) -> str:

@@ -85,7 +85,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """One experiment trained by one backend in one mode: the curves and what they cost."""
+    """One experiment trained by one backend in one mode: the curves and what they cost. A loss that is no longer finite
+    is null. The backend `oracle` is the reference: NumPy's float64 curve, with `noise` the scale of legitimate rounding
+    after each epoch; every other curve is judged against it."""
 
     record: Literal["training"] = "training"
     spec: str
@@ -95,9 +97,10 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     seed: int
     spec_sha: str
-    loss: tuple[float, ...]
-    held_out_loss: tuple[float, ...]
-    metrics: dict[str, tuple[float, ...]]
+    loss: tuple[float | None, ...]
+    held_out_loss: tuple[float | None, ...]
+    metrics: dict[str, tuple[float | None, ...]]
+    noise: tuple[float | None, ...] = ()
     first_step_seconds: float
     step_seconds: float
     seconds: float

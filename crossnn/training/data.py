@@ -30,7 +30,9 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise CrossnnError("data 'digits' comes with scikit-learn, not installed here: pip install scikit-learn") from None
+        raise CrossnnError(
+            "data 'digits' comes with scikit-learn, not installed here: pip install scikit-learn"
+        ) from None
     bunch = load_digits()
     return bunch.images / 16.0, bunch.target
 

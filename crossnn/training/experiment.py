@@ -41,7 +41,9 @@ class Task:
     def plan(self) -> Assembly:
         """The network recorded once at the batch size."""
         network, _ = parts(self.row, self.catalogue)
-        return assemble(network, self.catalogue, Node([], "input", shape=(self.row.batch_size, *network.input), name="x"))
+        return assemble(
+            network, self.catalogue, Node([], "input", shape=(self.row.batch_size, *network.input), name="x")
+        )
 
     @cached_property
     def params(self) -> Arrays:
@@ -110,7 +112,9 @@ class Task:
                 metric = self.catalogue.find(name)
                 if not isinstance(metric, Metric):
                     raise SpecError(f"{self.row.file}: [{self.row.name}]: {name!r} is not a metric")
-                found[name] = record_row(metric, metric.formula, {"y": y, "t": data["t"]}, y.tape, *settings(metric, {}))
+                found[name] = record_row(
+                    metric, metric.formula, {"y": y, "t": data["t"]}, y.tape, *settings(metric, {})
+                )
             return found
 
         data = {"x": self.data.held_out_x.shape, "t": self.data.held_out_t.shape}
@@ -119,13 +123,14 @@ class Task:
     @cached_property
     def step(self) -> Graph:
         """One whole training step, symbolically: (params, state, data, lr, t) -> (loss, params, state)."""
+
         def function(params: Any, state: Any, data: Any, lr: Node, t: Node) -> Any:
             loss = self._objective(params, data)
             found = dict(zip(params, gradients(loss, list(params.values())), strict=True))
             arguments = {"params": params, "gradients": found, "state": state, "lr": lr, "t": t}
             return (loss, *replay(self.update, arguments, lr.tape))
 
-        slots = {slot: self._shapes["params"] for slot in self.state}
+        slots = dict.fromkeys(self.state, self._shapes["params"])
         shapes = {**self._shapes, "state": slots, "lr": (), "t": ()}
         order = ("params", "state", "data", "lr", "t")
         return simplify(Graph.trace(function, {name: shapes[name] for name in order}))

@@ -1,0 +1,127 @@
+"""From what the user asked for to a list of cells; loads specifications, imports no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from crossnn import registry
+from crossnn.catalogue.load import Catalogue, load_catalogue
+from crossnn.catalogue.rows import Row
+from crossnn.errors import CrossnnError, choices
+from crossnn.runs.cell import Cell
+
+ORACLE = "oracle"
+Implementation = Literal["formula", "native"]
+NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
+"""Kinds for which frameworks have implementations of their own."""
+
+
+def chosen_rows(catalogue: Catalogue, names: Sequence[str], files: Sequence[str]) -> list[Row]:
+    """The named rows; else those of the files; else all."""
+    if names:
+        return [catalogue.find(name) for name in names]
+    if files:
+        return [row for file in files for row in catalogue.of_file(file)]
+    return list(catalogue.rows.values())
+
+
+def modes_of(backend: str, wanted: Sequence[str] | None, slow: bool) -> list[str]:
+    """The modes of a backend that were asked for; '' stands for the first mode of a backend not loaded yet."""
+    found = registry.find(backend)
+    if wanted is None:
+        return [mode for mode in found.modes if slow or mode not in found.slow_modes] or [""]
+    if "all" in wanted:
+        return list(found.modes) or [""]
+    return [mode for mode in wanted if not found.modes or mode in found.modes]
+
+
+def check_cells(
+    names: Sequence[str],
+    *,
+    files: Sequence[str] = (),
+    backends: Sequence[str] = (),
+    modes: Sequence[str] | None = None,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    devices: Sequence[str] = ("cpu",),
+    implementations: Sequence[Implementation] = ("formula", "native"),
+    seeds: Sequence[int] = (0,),
+) -> list[Cell]:
+    """Check cells, the oracle's own first. Missing frameworks are planned too: they become NOT-RUN with a reason."""
+    catalogue = load_catalogue(files)
+    rows = chosen_rows(catalogue, names, files)
+    asked = list(backends) or list(registry.backends())
+    cells = [
+        Cell(task="check", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
+        for row in rows
+        for seed in seeds
+        if row.kind in ("activation", "loss") and "formula" in implementations
+    ]
+    for backend in asked:
+        for row in rows:
+            for implementation in implementations:
+                if implementation == "native" and (row.kind not in NATIVE_KINDS or backend == "numpy"):
+                    continue
+                cells += [
+                    Cell(
+                        task="check", spec=row.name, backend=backend, implementation=implementation, mode=mode,
+                        dtype=dtype, device=device, seed=seed, files=tuple(files),
+                    )
+                    for seed in seeds
+                    for device in devices
+                    for dtype in dtypes
+                    for mode in _native_modes(row, implementation, modes_of(backend, modes, slow=False))
+                ]  # fmt: skip
+    return _some(cells, asked, modes)
+
+
+def _native_modes(row: Row, implementation: str, modes: list[str]) -> list[str]:
+    """A framework's own optimizer is an object with its own loop: it runs as it is, once."""
+    return modes[:1] if implementation == "native" and row.kind == "optimizer" else modes
+
+
+def train_cells(
+    names: Sequence[str],
+    *,
+    files: Sequence[str] = (),
+    backends: Sequence[str] = (),
+    modes: Sequence[str] | None = None,
+    dtypes: Sequence[str] = ("float64",),
+    devices: Sequence[str] = ("cpu",),
+    seeds: Sequence[int] = (0,),
+) -> list[Cell]:
+    """Training cells of the named experiments (all where none is named), the reference curve first."""
+    catalogue = load_catalogue(files)
+    rows = [catalogue.find(name) for name in names] if names else catalogue.of_kind("experiment")
+    wrong = [row.name for row in rows if row.kind != "experiment"]
+    if wrong:
+        known = choices(row.name for row in catalogue.of_kind("experiment"))
+        raise CrossnnError(f"{choices(wrong)}: not an experiment; experiments: {known}")
+    asked = list(backends) or list(registry.backends())
+    cells = [
+        Cell(task="train", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
+        for row in rows
+        for seed in seeds
+    ]
+    cells += [
+        Cell(
+            task="train", spec=row.name, backend=backend, mode=mode, dtype=dtype, device=device, seed=seed,
+            files=tuple(files),
+        )
+        for backend in asked
+        for row in rows
+        for seed in seeds
+        for device in devices
+        for dtype in dtypes
+        for mode in modes_of(backend, modes, slow=True)
+    ]  # fmt: skip
+    return _some(cells, asked, modes)
+
+
+def _some(cells: list[Cell], backends: Iterable[str], modes: Sequence[str] | None) -> list[Cell]:
+    if not any(cell.backend != ORACLE for cell in cells):
+        known = {f"{name}: {choices(registry.find(name).modes)}" for name in backends}
+        raise CrossnnError(
+            f"nothing to do: no backend asked for has the mode(s) {choices(modes or ())}; {choices(known)}"
+        )
+    return cells
