@@ -19,7 +19,10 @@ import msgspec
 from crossnn.catalogue.rows import KINDS, AnyRow, Row, check_formulas
 from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
 
-FILES = ("activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "networks", "experiments")  # fmt: skip
+FILES = (
+    "activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "networks",
+    "experiments",
+)  # fmt: skip
 MAX_BYTES = 1_000_000
 
 

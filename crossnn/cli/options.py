@@ -12,9 +12,10 @@ import click
 
 from crossnn import registry
 from crossnn.errors import BackendError, CrossnnError, choices, unknown
+from crossnn.runs.cell import Implementation
 
 DTYPES = ("float64", "float32")
-IMPLEMENTATIONS = ("formula", "native")
+IMPLEMENTATIONS: tuple[Implementation, ...] = ("formula", "native")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +75,7 @@ class Selection:
     dtypes: tuple[str, ...]
     dtypes_given: bool
     devices: tuple[str, ...]
-    implementations: tuple[str, ...]
+    implementations: tuple[Implementation, ...]
     seeds: tuple[int, ...]
     jobs: int
     threads: int

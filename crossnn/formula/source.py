@@ -199,7 +199,8 @@ def compile_graph(
 ) -> Callable[..., Any]:
     """Compile the printed text once. `namespace` holds the modules that `spelling` names."""
     text = to_source(graph, name, meaning, spelling)
-    scope: dict[str, Any] = {"__builtins__": {}, **meaning, **(namespace or {})}
+    # No builtin is within reach of the text, but for the import that frameworks do lazily in the caller's name.
+    scope: dict[str, Any] = {"__builtins__": {"__import__": __import__}, **meaning, **(namespace or {})}
     exec(compile(text, f"<crossnn {name}>", "exec"), scope)
     function: Callable[..., Any] = scope[function_name(name, meaning)]
     function.__doc__ = text

@@ -38,9 +38,9 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
     chosen: Mapping[str, Any] = {**hyper, **knobs}
     match row:
         case Activation():
-            return _activation(row, case, chosen, recorder, seed, hyper)
+            return _activation(row, case, chosen, recorder, seed)
         case Loss():
-            return _loss(row, case, chosen, recorder, seed, hyper, knobs)
+            return _loss(row, case, chosen, recorder, seed, hyper)
         case Regularizer():
             w = inputs.arguments(inputs.generator_for(row.name, seed), row.points, row.kinks)
             return _one_number(row, case, chosen, recorder, {"w": w}, {})
@@ -65,9 +65,7 @@ def _trace(function: Callable[[Any, Any], Any], params: Arrays, data: Arrays) ->
     return Graph.trace(function, shapes)
 
 
-def _activation(
-    row: Activation, case: str, chosen: Mapping[str, Any], recorder: Recorder, seed: int, hyper: Mapping[str, float]
-) -> Subject:
+def _activation(row: Activation, case: str, chosen: Mapping[str, Any], recorder: Recorder, seed: int) -> Subject:
     generator = inputs.generator_for(row.name, seed)
     vector = row.acts_on == "vector"
     x = (
@@ -97,20 +95,14 @@ def _activation(
 
 
 def _loss(
-    row: Loss,
-    case: str,
-    chosen: Mapping[str, Any],
-    recorder: Recorder,
-    seed: int,
-    hyper: Mapping[str, float],
-    knobs: Mapping[str, Any],
+    row: Loss, case: str, chosen: Mapping[str, Any], recorder: Recorder, seed: int, hyper: Mapping[str, float]
 ) -> Subject:
     generator = inputs.generator_for(row.name, seed)
     shape = inputs.VECTORS if row.acts_on == "vector" else inputs.ELEMENTS
     y, t = inputs.domain(generator, row.prediction, shape), inputs.domain(generator, row.target, shape)
     if row.prediction == row.target == "real":  # differences at every magnitude, not only at that of y
         t = inputs.single(y - np.where(generator.random(shape) < 0.7, inputs.hostile(generator, shape, -4, 1), t))
-        t[::3] = 0.0  # differences as small as y itself
+        y[::3], t[::3] = inputs.hostile(generator, y[::3].shape, -13, -3), 0.0  # differences far below any threshold
         special = [*row.points, *row.kinks, *(sign * value for value in hyper.values() for sign in (-1, 1))]
         for index, value in zip(np.ndindex(shape), special, strict=False):
             y[index], t[index] = 0.5 + value, 0.5

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.errors import CrossnnError, choices
-from crossnn.runs.cell import Cell
+from crossnn.runs.cell import Cell, Implementation
 
 ORACLE = "oracle"
-Implementation = Literal["formula", "native"]
 NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
 """Kinds for which frameworks have implementations of their own."""
 

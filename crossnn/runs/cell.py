@@ -15,6 +15,8 @@ Verdict = Literal[
     "EQUAL", "ROUNDING", "KNOWN", "KINK", "ILL-CONDITIONED", "ACCURACY", "FORMULA", "ERROR", "NOT-RUN"
 ]  # fmt: skip
 
+Implementation = Literal["formula", "native"]
+
 FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
 """Verdicts that make a run end with exit code 1."""
 
@@ -25,7 +27,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     task: Literal["check", "train"]
     spec: str
     backend: str
-    implementation: Literal["formula", "native"] = "formula"
+    implementation: Implementation = "formula"
     mode: str = ""
     dtype: str = "float64"
     device: str = "cpu"
