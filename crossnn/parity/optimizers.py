@@ -121,22 +121,29 @@ class Steps:
         return _stack(results, self.slots)
 
     def references(self, dtype: str) -> dict[str, Reference]:
-        """Truth and noise of every quantity, each stacked over the steps."""
+        """Truth and noise of every quantity, each stacked over the steps: single steps before the run, and state slots
+        before the update, as they are computed; so the first to depart is where the mistake is."""
         if dtype not in self._references:
             found = {}
-            for name in self.slots:
-                label = "update" if name == "w" else f"state.{name}"
-                found[label] = self._reference(dtype, self.one_step[name], self._step_noise, name)
-                found[f"free-running {label}"] = self._reference(dtype, self.trajectory[name], self._run_noise, name)
+            for prefix, truth, measure in (
+                ("", self.one_step, self._step_noise),
+                ("free-running ", self.trajectory, self._run_noise),
+            ):
+                noise = measure(dtype, 0, RUNS)
+                for name in [*self.row.state, "w"]:
+                    label = "update" if name == "w" else f"state.{name}"
+                    found[prefix + label] = Reference(
+                        truth[name],
+                        noise[name],
+                        elementwise=True,
+                        more_noise=lambda measure=measure, name=name: measure(dtype, 1, 8 * RUNS)[name],  # type: ignore[misc]
+                    )
             self._references[dtype] = found
         return self._references[dtype]
 
     @cached_property
     def _references(self) -> dict[str, dict[str, Reference]]:
         return {}
-
-    def _reference(self, dtype: str, truth: Exact, measure: Any, name: str) -> Reference:
-        return Reference(truth, measure(dtype, 0, RUNS)[name], True, None, lambda: measure(dtype, 1, 8 * RUNS)[name])
 
     def _step_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
         found = [
