@@ -51,6 +51,7 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
                 "y": inputs.domain(generator, row.prediction, shape),
                 "t": inputs.domain(generator, row.target, shape),
             }
+            data["y"].flat[: len(row.points)] = row.points
             return _values_only(row, case, chosen, recorder, data)
         case Initializer():
             draws = initializer_draws((5, 7), seed, row.name)
@@ -69,7 +70,7 @@ def _activation(row: Activation, case: str, chosen: Mapping[str, Any], recorder:
     generator = inputs.generator_for(row.name, seed)
     vector = row.acts_on == "vector"
     x = (
-        inputs.hostile(generator, inputs.VECTORS, -3, 1.5)
+        inputs.far(inputs.hostile(generator, inputs.VECTORS, -3, 1.5))
         if vector
         else inputs.arguments(generator, row.points, row.kinks)
     )
@@ -100,12 +101,15 @@ def _loss(
     generator = inputs.generator_for(row.name, seed)
     shape = inputs.VECTORS if row.acts_on == "vector" else inputs.ELEMENTS
     y, t = inputs.domain(generator, row.prediction, shape), inputs.domain(generator, row.target, shape)
+    if row.acts_on == "vector" and row.prediction == "real":
+        y = inputs.far(y)
     if row.prediction == row.target == "real":  # differences at every magnitude, not only at that of y
         t = inputs.single(y - np.where(generator.random(shape) < 0.7, inputs.hostile(generator, shape, -4, 1), t))
         y[::3], t[::3] = inputs.hostile(generator, y[::3].shape, -13, -3), 0.0  # differences far below any threshold
-        special = [*row.points, *row.kinks, *(sign * value for value in hyper.values() for sign in (-1, 1))]
+        near = [factor * value for value in hyper.values() for factor in (-1.3, -1, -0.8, 0.8, 1, 1.3)]
+        special = [*row.points, *row.kinks, *near]
         for index, value in zip(np.ndindex(shape), special, strict=False):
-            y[index], t[index] = 0.5 + value, 0.5
+            y[index], t[index] = inputs.single([0.5 + value])[0], 0.5
     elif row.points:
         for index, value in zip(np.ndindex(shape), [*row.points, *row.points], strict=False):
             y[index] = value

@@ -44,6 +44,14 @@ def arguments(generator: np.random.Generator, points: Sequence[float], special: 
     return single(np.concatenate([points, special, near, drawn, middle]))
 
 
+def far(vectors: np.ndarray) -> np.ndarray:
+    """The first vectors moved to where exp overflows and underflows in every dtype: what subtracts no maximum fails."""
+    moved = vectors.copy()
+    moved[0] += 800
+    moved[1] -= 800
+    return single(moved)
+
+
 def cotangents(generator: np.random.Generator, shape: Shape) -> np.ndarray:
     """Weights for a random projection: all different, none a power of two, none small."""
     return single(generator.uniform(0.6, 1.9, shape) * generator.choice([-1.0, 1.0], shape))
@@ -53,7 +61,10 @@ def domain(generator: np.random.Generator, kind: Domain, shape: Shape) -> np.nda
     """Values of a declared domain, pressed against its edges."""
     if kind == "probability":
         edge = 10.0 ** generator.uniform(-6, -0.3, shape)
-        return single(np.where(generator.random(shape) < 0.5, edge, 1 - edge))
+        found = np.where(generator.random(shape) < 0.5, edge, 1 - edge)
+        # Next to 1 float32 is 6e-8 apart; next to 0 nothing ends so early, and a clip at 1e-7 must show.
+        found.flat[::8] = 10.0 ** generator.uniform(-9, -7.3, found.flat[::8].shape)
+        return single(found)
     if kind == "binary":
         return (generator.random(shape) < 0.5).astype(np.float64)
     if kind == "one_hot":
