@@ -7,6 +7,7 @@ as an operator where the meaning's function *is* that operator (`operator.add`),
 
 from __future__ import annotations
 
+import builtins
 import json
 import keyword
 import math
@@ -199,8 +200,9 @@ def compile_graph(
 ) -> Callable[..., Any]:
     """Compile the printed text once. `namespace` holds the modules that `spelling` names."""
     text = to_source(graph, name, meaning, spelling)
-    # No builtin is within reach of the text, but for the import that frameworks do lazily in the caller's name.
-    scope: dict[str, Any] = {"__builtins__": {"__import__": __import__}, **meaning, **(namespace or {})}
+    # The text can name nothing but the meaning. The builtins are for the frameworks: torch imports lazily, and its
+    # compiler looks up int and isinstance, in the name of the function that is running.
+    scope: dict[str, Any] = {"__builtins__": builtins, **meaning, **(namespace or {})}
     exec(compile(text, f"<crossnn {name}>", "exec"), scope)
     function: Callable[..., Any] = scope[function_name(name, meaning)]
     function.__doc__ = text
