@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
@@ -73,7 +74,7 @@ def _plan(
 ) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
     """All cells, the kind of every row, and its fingerprint."""
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.parity.plan import check_cells, train_cells
+    from crossnn.parity.plan import ORACLE, check_cells, train_cells
 
     catalogue = load_catalogue(files)
     for name in names:
@@ -92,7 +93,7 @@ def _plan(
         implementations=chosen.implementations,
         seeds=chosen.seeds,
     )
-    cells += train_cells(
+    trainings = train_cells(
         names,
         files=files,
         backends=chosen.backends,
@@ -101,6 +102,10 @@ def _plan(
         devices=chosen.devices,
         seeds=chosen.seeds,
     )
+    first_steps = [  # what is trained is judged in the very same mode first, also where compiling is slow
+        msgspec.structs.replace(cell, task="check") for cell in trainings if cell.backend != ORACLE
+    ]
+    cells = list(dict.fromkeys([*cells, *first_steps, *trainings]))
     if not cells:
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
     kinds = {name: row.kind for name, row in catalogue.rows.items()}

@@ -87,6 +87,7 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
 
 def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]:
     adapter, _ = started(cell.backend, cell.device, cell.dtype, cell.threads)
+    cell = msgspec.structs.replace(cell, mode=cell.mode or adapter.modes[0])
     native = cell.implementation == "native"
     records: list[Record] = []
     for subject in subjects_of(cell.spec, cell.files, cell.seed):

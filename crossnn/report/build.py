@@ -70,7 +70,9 @@ def blocks(run: Run) -> list[Block]:
         content += [Heading(3, f"{kind or 'other'}, {dtype}"), table]
     differences = [*failure_blocks(run.records), *known_blocks(run.records), *kink_blocks(run.records)]
     content += [Heading(2, "Differences"), *differences] if differences else []
-    content += [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings)] if run.trainings else []
+    content += (
+        [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings, run.records)] if run.trainings else []
+    )
     content += not_run_blocks(run.records)
     return [*content, *_machine_blocks(run)]
 

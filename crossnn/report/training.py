@@ -7,22 +7,38 @@ from collections.abc import Sequence
 
 from crossnn.report.chart import line_chart
 from crossnn.report.document import Block, Figure, Heading, Table, Text
-from crossnn.report.summary import number
-from crossnn.runs.cell import Training
+from crossnn.report.summary import number, verdict_cell
+from crossnn.runs.cell import Record, Training
+from crossnn.training.verdict import QUANTITY
 
 
-def training_blocks(trainings: Sequence[Training]) -> list[Block]:
-    """A section per experiment."""
+def training_blocks(trainings: Sequence[Training], records: Sequence[Record] = ()) -> list[Block]:
+    """A section per experiment: its first step quantity by quantity, then its training."""
     blocks: list[Block] = []
     for experiment in dict.fromkeys(training.spec for training in trainings):
         group = [training for training in trainings if training.spec == experiment]
         blocks += [
             Heading(3, experiment),
+            *_first_step([record for record in records if record.spec == experiment and record.quantity != QUANTITY]),
             training_table(group),
             Text(_coincidence(group)),
             *_figures(experiment, group),
         ]
     return blocks
+
+
+def _first_step(records: Sequence[Record]) -> list[Block]:
+    """The verdicts on the first training step, by what was computed: the worst of all layers or parameters."""
+    if not records:
+        return []
+    groups: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
+    for record in records:
+        place = groups.setdefault((record.backend, record.mode, record.dtype), {})
+        place.setdefault(record.quantity.split("/")[0], []).append(record)
+    heads = list(dict.fromkeys(name for cells in groups.values() for name in cells))
+    rows = [[*place, *(verdict_cell(cells.get(head, ())) for head in heads)] for place, cells in groups.items()]
+    shown = ["whole step" if head == "-" else head for head in heads]
+    return [Table(["first step", "mode", "dtype", *shown], rows)]
 
 
 def training_table(group: Sequence[Training]) -> Table:
