@@ -104,6 +104,8 @@ def show_records(records: Sequence[Record], chosen: Selection) -> None:
         table = matrix([record for record in here if record.dtype == dtype])
         click.echo(plain_table([dtype, *table.headers[1:]], table.rows) + "\n", err=to_stderr)
     show_failures(records, MOST_FAILURES, "--json FILE has all", to_stderr)
+    for finding in alike([record for record in records if record.verdict == "ILL-CONDITIONED"])[:MOST_FAILURES]:
+        click.echo(describe_finding(finding) + "\n", err=to_stderr)
     for name, number_of in _known(records).items():
         click.echo(f"KNOWN {name}: {number_of} quantities", err=to_stderr)
     for backend, implementation, message, times, what in not_run_rows(records):

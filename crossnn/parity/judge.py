@@ -27,7 +27,7 @@ class Reference:
     """The truth about one tensor and the noise that is legitimate in computing it.
 
     elementwise: elements never meet, so each is its own tensor and no floor is shared between them.
-    unsafe: where the formula as written leaves the dtype's range, on every backend alike.
+    unsafe: where the formula as written fails in this dtype in plain NumPy arithmetic too.
     """
 
     exact: Exact
@@ -134,7 +134,7 @@ def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
 
 def _why(reference: Reference, r: np.ndarray) -> str:
     if reference.unsafe is not None and np.any(reference.unsafe & (r > LIMIT)):
-        return "the formula as written overflows there in this dtype, on every backend"
+        return "the formula as written overflows or cancels there in this dtype, in plain NumPy arithmetic too"
     return "rounding alone leaves fewer than three digits"
 
 

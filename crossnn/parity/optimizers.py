@@ -9,7 +9,7 @@ third of the parameters are zero: there the new parameter *is* the update, to fu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -130,13 +130,14 @@ class Steps:
                 ("free-running ", self.trajectory, self._run_noise),
             ):
                 noise = measure(dtype, 0, RUNS)
+                longer = cache(partial(measure, dtype, 1, 8 * RUNS))
                 for name in [*self.row.state, "w"]:
                     label = "update" if name == "w" else f"state.{name}"
                     found[prefix + label] = Reference(
                         truth[name],
                         noise[name],
                         elementwise=True,
-                        more_noise=lambda measure=measure, name=name: measure(dtype, 1, 8 * RUNS)[name],  # type: ignore[misc]
+                        more_noise=lambda longer=longer, name=name: longer()[name],  # type: ignore[misc]
                     )
             self._references[dtype] = found
         return self._references[dtype]

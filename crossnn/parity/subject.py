@@ -7,7 +7,7 @@ with respect to `params` are compared. The truth comes from `definition` graphs 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy as np
 from crossnn.formula.derive import gradient_graph
 from crossnn.formula.graph import Graph
 from crossnn.formula.noise import RUNS, noise_scales
-from crossnn.formula.numpy_meaning import NUMPY
+from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
-from crossnn.parity.judge import Reference
+from crossnn.parity.judge import LIMIT, Reference, ratios
 
 Arrays = dict[str, np.ndarray]
 
@@ -101,7 +101,7 @@ class Subject:
     def references(self, dtype: str) -> dict[str, Reference]:
         """Truth and legitimate noise of every quantity for a dtype; measured once."""
         if dtype not in self._references:
-            noise, unsafe = self.noise(dtype), self.unsafe(dtype)
+            noise = self.noise(dtype)
             longer: dict[str, np.ndarray] = {}
 
             def more(name: str) -> np.ndarray:
@@ -110,32 +110,34 @@ class Subject:
                 return longer[name]
 
             self._references[dtype] = {
-                name: Reference(truth, noise[name], self.elementwise, unsafe.get(name), lambda name=name: more(name))  # type: ignore[misc]
+                name: Reference(truth, noise[name], self.elementwise, None, lambda name=name: more(name))  # type: ignore[misc]
                 for name, truth in self.truth.items()
             }
+            if dtype != "float64":
+                self._mark_unsafe(dtype)
         return self._references[dtype]
 
     @cached_property
     def _references(self) -> dict[str, dict[str, Reference]]:
         return {}
 
-    def unsafe(self, dtype: str) -> dict[str, np.ndarray]:
-        """Where NumPy's own evaluation of the formula in a short dtype leaves its range although the truth does not.
-        In float64 nothing is excused: that is the court for formulas."""
-        if dtype == "float64":
-            return {}
+    def _mark_unsafe(self, dtype: str) -> None:
+        """Mark where plain NumPy arithmetic in a short dtype already misses the truth: there the formula as written is
+        at fault, by overflow or cancellation, not the backend that computes it. In float64 nothing is excused."""
         short = {
             name: {key: value.astype(np.float32) for key, value in tree.items()}
             for name, tree in self.arguments.items()
         }
-        found: dict[str, np.ndarray] = {}
+        meaning = numpy_meaning("float32")
         with np.errstate(all="ignore"):
-            values = compile_graph(self.forward_graph, "forward", NUMPY)(**short)
-            found.update({name: ~np.isfinite(value) for name, value in values.items()})
+            values = dict(compile_graph(self.forward_graph, "forward", meaning)(**short))
             if self.gradient is not None:
-                _, gradients = compile_graph(self.gradient, "gradient", NUMPY)(**short)
-                found.update({self.gradient_name(key): ~np.isfinite(value) for key, value in gradients.items()})
-        return {name: mask for name, mask in found.items() if name in self.truth and np.any(mask)}
+                _, gradients = compile_graph(self.gradient, "gradient", meaning)(**short)
+                values.update({self.gradient_name(key): value for key, value in gradients.items()})
+        found = self._references[dtype]
+        for name, value in values.items():
+            mask = ratios(np.asarray(value), found[name], dtype, found[name].noise) > LIMIT
+            found[name] = replace(found[name], unsafe=mask if np.any(mask) else None)
 
     @property
     def quantities(self) -> tuple[str, ...]:
