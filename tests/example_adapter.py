@@ -1,71 +1,65 @@
 """A whole backend in one short file: NumPy arrays that remember how they were made, and walk back along that memory.
 
 A tensor here is a `Value`: a graph node that also holds its number. The formulas call `primitives` on values; each
-call computes at once with NUMPY and keeps its inputs; the derivative rules that crossnn owns run from the result back.
+call computes at once and keeps its inputs; the derivative rules that crossnn owns run from the result back. To check a
+specification with it: `crossnn check softmax --backend example_adapter:TapeAdapter` in this folder.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from crossnn.adapter import BaseAdapter, Function, Params, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Params, Tensor, Tree
 from crossnn.formula.derive import backpropagate, rules
-from crossnn.formula.graph import Node
+from crossnn.formula.graph import GRAPH, Node
+from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.primitives import PRIMITIVES
-
-NUMPY: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in PRIMITIVES if hasattr(np, name)},
-    "erf": lambda x: np.vectorize(math.erf, otypes=[np.asarray(x).dtype])(x),
-    "argmax": lambda x, axis=-1: np.argmax(x, axis),
-    "stop_gradient": lambda x: x,
-    "transpose": lambda x, axes=None: np.swapaxes(x, -1, -2) if axes is None else np.transpose(x, axes),
-    "reshape": lambda x, shape: np.reshape(x, shape),
-    "flatten": lambda x: np.reshape(x, (len(x), -1)),
-    "broadcast": lambda x, shape: np.broadcast_to(x, shape),
-}
-RULES = rules(NUMPY)
+from crossnn.formula.source import OPERATORS
 
 
 class Value(Node):
     """A node that holds its number; operators and primitives on it come to `apply`, as on any node."""
 
-    def __init__(self, number: Any, operation: str = "input", inputs: tuple[Any, ...] = (), **options: Any) -> None:
-        super().__init__([], operation, inputs, options, np.shape(number))
-        self.number = number
+    def __init__(self, number: Any, table: Mapping[str, Function], operation: str = "input", inputs: Any = ()) -> None:
+        super().__init__([], operation, inputs, {}, np.shape(number))
+        self.number, self.table = number, table
 
     def apply(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Value:
-        inputs = tuple(one if isinstance(one, Value) else Value(one) for one in arguments)
-        options = {**PRIMITIVES[name].options, **options}
-        return Value(NUMPY[name](*(one.number for one in inputs), **options), name, inputs, **options)
-
-    def primitive(self, name: str) -> Function:
-        return lambda *arguments, **options: self.apply(name, arguments, options)
+        inputs = tuple(one if isinstance(one, Value) else Value(one, self.table) for one in arguments)
+        complete = {**PRIMITIVES[name].options, **options}
+        with np.errstate(all="ignore"):
+            result = Value(self.table[name](*(one.number for one in inputs), **complete), self.table, name, inputs)
+        result.options = complete
+        return result
 
 
 class TapeAdapter(BaseAdapter):
     name = "tape"
-    primitives: Mapping[str, Function] = {name: Value(0).primitive(name) for name in PRIMITIVES}
-    dtype = "float64"
+    # Operators work on values by themselves; any other primitive finds the value among its arguments.
+    primitives: Mapping[str, Function] = {**GRAPH, **OPERATORS}
+
+    def start(self, device: str, dtype: str, threads: int) -> Facts:
+        self.table = numpy_meaning(dtype)
+        return super().start(device, dtype, threads)
 
     def tensor(self, array: np.ndarray) -> Tensor:
-        array = np.asarray(array)
-        return Value(array.astype(self.dtype) if np.issubdtype(array.dtype, np.floating) else array)
+        return Value(np.asarray(array, self.dtype), self.table)
 
     def array(self, tensor: Tensor) -> np.ndarray:
         return np.array(tensor.number)
 
     def value_and_grad(self, f: Function) -> Function:
         def value_and_grad(params: Params, *data: Tree) -> Tree:
-            leaves = {name: Value(tensor.number) for name, tensor in params.items()}
-            value = f(leaves, *data)
-            seed = np.ones((), value.number.dtype)
-            found = backpropagate(value, list(leaves.values()), seed, RULES, NUMPY, lambda node: node.number)
+            leaves = {name: Value(tensor.number, self.table) for name, tensor in params.items()}
+            value, seed = f(leaves, *data), np.ones((), self.dtype)
+            found = backpropagate(
+                value, list(leaves.values()), seed, rules(self.table), self.table, lambda node: node.number
+            )
             zeros = [np.zeros_like(leaf.number) for leaf in leaves.values()]
-            known = [Value(zero if g is None else g) for g, zero in zip(found, zeros, strict=True)]
+            known = [Value(zero if g is None else g, self.table) for g, zero in zip(found, zeros, strict=True)]
             return value, dict(zip(leaves, known, strict=True))
 
         return value_and_grad

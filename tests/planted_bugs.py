@@ -22,11 +22,11 @@ from crossnn.formula.graph import Graph
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import OPERATORS, compile_graph
 from crossnn.parity.compute import function_of
+from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.networks import layer_subjects, network_subject
 from crossnn.parity.optimizers import PARAM, SIZE, optimizer_steps
 from crossnn.runs.cell import Verdict
-from crossnn.training.first_step import first_step
 
 if TYPE_CHECKING:  # a type checker sees the source folders, a test the installed package
     from backends.numpy_adapter import NumpyAdapter, _dispatch

@@ -21,6 +21,7 @@ from crossnn.errors import BackendError
 from crossnn.formula.derive import gradient_graph
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import Graph, Node, leaves, map_tree, record
+from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.source import compile_graph
 
@@ -37,7 +38,7 @@ def _example() -> Any:
 
 Start = Callable[..., Adapter]
 Arrays = dict[str, np.ndarray]
-NUMPY = _example().NUMPY
+_example()
 EXAMPLE = "example_adapter:TapeAdapter"
 FRAMEWORKS = ("torch", "tensorflow", "jax")
 MODES = {
@@ -210,7 +211,7 @@ def test_every_primitive_keeps_the_working_dtype(adapter: Start, name: str, mode
 
 
 def test_the_example_has_every_primitive() -> None:
-    assert set(_example().TapeAdapter.primitives) == set(NUMPY) == set(PRIMITIVES)
+    assert set(_example().TapeAdapter.primitives) == set(PRIMITIVES)
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)

@@ -23,6 +23,7 @@ from crossnn.errors import CrossnnError
 from crossnn.formula.oracle import Exact, exact
 from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, started, subject_values
 from crossnn.parity.differences import apply_registry
+from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
 from crossnn.parity.networks import layer_subjects, network_subject
@@ -77,8 +78,6 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
         case Network():
             return [network_subject(row, catalogue, seed)]
         case Experiment():
-            from crossnn.training.first_step import first_step
-
             return [first_step(row, catalogue, seed)]
         case Optimizer():
             return optimizer_steps(row, seed)

@@ -14,7 +14,7 @@ from crossnn.errors import BackendError
 from crossnn.formula.graph import Graph, map_tree
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
-from crossnn.parity.networks import update_quantities
+from crossnn.parity.experiments import update_quantities
 from crossnn.parity.optimizers import PARAM, STEPS, Steps
 from crossnn.parity.subject import Arrays, Subject
 

@@ -1,1 +1,1 @@
-"""Training: data, the experiment as functions, and the loop that every backend runs alike."""
+"""Training: the loop that every backend runs alike, the reference curve, and the verdict on a curve."""

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from crossnn.experiment.task import Task
 from crossnn.formula.graph import map_tree
 from crossnn.formula.noise import noisy_meaning
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import compile_graph
 from crossnn.runs.cell import Cell, Training
-from crossnn.training.experiment import Task
 
 EPSILON = 2.0**-40
 RUNS = 6

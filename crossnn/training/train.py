@@ -18,10 +18,10 @@ from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Experiment
 from crossnn.errors import SpecError
+from crossnn.experiment.task import Task
 from crossnn.formula.graph import map_tree
 from crossnn.parity.compute import function_of, started
 from crossnn.runs.cell import Cell, Record, Training
-from crossnn.training.experiment import Task
 from crossnn.training.reference import reference_curve
 
 

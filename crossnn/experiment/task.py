@@ -12,16 +12,17 @@ import numpy as np
 from crossnn.catalogue.build import batch_loss, initial_state, record_row, settings, update_graph
 from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.network import Assembly, add_regularizers, assemble, draw_masks, initial_parameters
-from crossnn.catalogue.rows import Experiment, Metric
+from crossnn.catalogue.rows import Experiment, Formulated, Loss, Metric, Network, Optimizer, Regularizer
 from crossnn.errors import SpecError
+from crossnn.experiment.data import Data, load_data
 from crossnn.formula.derive import gradients
 from crossnn.formula.evaluate import replay
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.simplify import simplify
-from crossnn.parity.networks import optimizer_of, parts, regularizers
-from crossnn.training.data import Data, load_data
 
 Arrays = dict[str, np.ndarray]
+Rule = tuple[Optimizer, dict[str, float], dict[str, Any]]
+"""An optimizer with its hyper-parameters and knobs."""
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Task:
         }
 
     @property
-    def optimizer(self) -> tuple[Any, dict[str, float], dict[str, Any]]:
+    def optimizer(self) -> Rule:
         return optimizer_of(self.row, self.catalogue)
 
     @property
@@ -134,3 +135,31 @@ class Task:
         shapes = {**self._shapes, "state": slots, "lr": (), "t": ()}
         order = ("params", "state", "data", "lr", "t")
         return simplify(Graph.trace(function, {name: shapes[name] for name in order}))
+
+
+def parts(row: Experiment, catalogue: Catalogue) -> tuple[Network, Loss]:
+    """The network and the loss that an experiment names."""
+    network, loss = catalogue.find(row.network), catalogue.find(row.loss)
+    if not isinstance(network, Network) or not isinstance(loss, Loss):
+        raise SpecError(f"{row.file}: [{row.name}]: network and loss must name rows of those kinds")
+    return network, loss
+
+
+def optimizer_of(row: Experiment, catalogue: Catalogue) -> Rule:
+    """The optimizer that an experiment names, with its hyper-parameters and knobs set."""
+    optimizer = catalogue.find(str(row.optimizer.get("use", "")))
+    if not isinstance(optimizer, Optimizer):
+        raise SpecError(f"{row.file}: [{row.name}]: optimizer.use must name an optimizer")
+    return optimizer, *settings(optimizer, {key: value for key, value in row.optimizer.items() if key != "use"})
+
+
+def regularizers(row: Experiment, catalogue: Catalogue) -> list[tuple[Formulated, dict[str, Any], str]]:
+    """(regularizer, settings, parameter slot) for each of an experiment's regularizers."""
+    terms: list[tuple[Formulated, dict[str, Any], str]] = []
+    for term in row.regularizers:
+        found = catalogue.find(str(term.get("use", "")))
+        if not isinstance(found, Regularizer):
+            raise SpecError(f"{row.file}: [{row.name}]: regularizers.use must name a regularizer")
+        given = {key: value for key, value in term.items() if key not in ("use", "on")}
+        terms.append((found, given, str(term.get("on", "kernel"))))
+    return terms
