@@ -127,7 +127,6 @@ def record_update(
 
 def update_graph(row: Optimizer, shapes: Mapping[str, Shape], hyper: Hyper, knobs: Knobs) -> Graph:
     """update(params, gradients, state, lr, t) -> (params, state) for parameters of these shapes."""
-    _update_names(row)
 
     def update(params: Any, gradients: Any, state: Any, lr: Node, t: Node) -> Any:
         new_params: dict[str, Node] = {}
@@ -145,13 +144,6 @@ def update_graph(row: Optimizer, shapes: Mapping[str, Shape], hyper: Hyper, knob
     slots = {slot: dict(shapes) for slot in row.state}
     arguments = {"params": dict(shapes), "gradients": dict(shapes), "state": slots, "lr": (), "t": ()}
     return Graph.trace(update, arguments)
-
-
-def _update_names(row: Optimizer) -> None:
-    if "lr" not in row.params:
-        raise SpecError(f"{row.file}: [{row.name}]: an optimizer needs params.lr, its learning rate")
-    if "w" not in {line.target for line in row.lines()}:
-        raise SpecError(f"{row.file}: [{row.name}]: no update line assigns w, so nothing would be learned")
 
 
 def initial_state(row: Optimizer, hyper: Hyper) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -125,6 +125,10 @@ def _explain(error: msgspec.ValidationError, table: Mapping[str, Any]) -> str:
     fields = [field for field in struct.__struct_fields__ if field not in ("name", "file", "sha")]
     value = f" (value {table[key]!r})" if key in table else ""
     where = f"key {key}: " if key else ""
+    if key in fields:
+        allowed = get_args(get_type_hints(struct)[key])
+        if allowed and all(isinstance(one, str) for one in allowed):
+            return f"{where}{table[key]!r}; allowed: {choices(allowed)}"
     return (
         f"{where}{message[0].lower()}{message[1:]}{value}. Keys of a row of kind {table['kind']!r}: {choices(fields)}"
     )

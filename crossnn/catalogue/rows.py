@@ -180,12 +180,17 @@ KINDS = ("activation", "loss", "regularizer", "initializer", "metric", "layer", 
 
 
 def check_formulas(row: Row) -> None:
-    """Parse every formula of a row once; raises FormulaError naming the key."""
+    """Parse every formula of a row once, and see that an optimizer moves w; raises FormulaError naming the key."""
     for key, text in row.texts():
         _named(key, parse, text)
     assignments = row.let if isinstance(row, Formulated) else row.update if isinstance(row, Optimizer) else []
     for number, line in enumerate(assignments, 1):
         _named(f"{'update' if isinstance(row, Optimizer) else 'let'} line {number}", parse_assignment, line)
+    if isinstance(row, Optimizer):
+        if "lr" not in row.params:
+            raise FormulaError("params: an optimizer needs lr, its learning rate")
+        if "w" not in {line.target for line in row.lines()}:
+            raise FormulaError("update: no line assigns w, so nothing would be learned")
 
 
 def _named(key: str, reader: object, text: str) -> None:

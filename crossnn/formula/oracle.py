@@ -146,7 +146,7 @@ def at_precision(graph: Graph, arguments: Mapping[str, Any], digits: int, distur
         return context.mpf(text or node.options["value"])
 
     def shake(node: Node, inputs: list[Any], value: Any) -> Any:
-        if PRIMITIVES[node.operation].rounding == "exact":
+        if PRIMITIVES[node.operation].rounding == "exact" or _whole(node):
             return value
         sizes = generator.uniform(0.5, 1.0, np.shape(value)) * generator.choice([-1, 1], np.shape(value))
         return value * (1 + lift(sizes.astype(object)) * context.mpf(10) ** (2 - digits))
@@ -154,6 +154,14 @@ def at_precision(graph: Graph, arguments: Mapping[str, Any], digits: int, distur
     generator = np.random.default_rng(digits)
     given = {name: map_tree(lambda one: lift(_plain(one)), tree) for name, tree in arguments.items()}
     return evaluate(graph, oracle_meaning(context), given, number, shake if disturbed else None)
+
+
+def _whole(node: Node) -> bool:
+    """Arithmetic on whole numbers that were written down: exact at every precision. Disturbed, the exponent 3 - 1 of a
+    negative number would be no integer."""
+    numbers = [child.options["value"] for child in node.inputs if child.operation == "constant"]
+    exactly = node.operation in ("add", "subtract", "multiply") and len(numbers) == len(node.inputs)
+    return exactly and all(float(number).is_integer() for number in numbers)
 
 
 def _plain(array: Any) -> Any:
