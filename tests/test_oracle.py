@@ -172,7 +172,7 @@ def test_gradients_are_difference_quotients(network: str) -> None:
 
 
 def test_a_zero_next_to_a_power_of_a_negative_number_is_decided() -> None:
-    """The slope of tanh(x**3) at -9 is below every double; its exponent 3 - 1 must stay whole when digits are shaken."""
+    """The slope of tanh(x**3) at -9 is below every double; its exponent 3 - 1 must stay whole when shaken."""
     graph, given = trace("sum(1 + tanh(x**3))", x=[-9.0, -15.0])
     tree = Graph({"params": {"x": graph.arguments["x"]}}, graph.result, graph.nodes)
     _, gradient = exact(gradient_graph(tree, "params"), {"params": given})
