@@ -81,7 +81,7 @@ def test_every_combination_of_knobs_the_default_first() -> None:
         ("rmsprop", {"centered": True}, {"lr": 0.1, "rho": 0.5, "eps": 0.0}, 1 - 0.1 * 0.5 / 0.25),
         ("adam", {}, {"lr": 0.1, "eps": 0.5}, 1 - 0.1 * 0.5 / (0.5 + 0.5)),
         ("adam", {"eps_place": "inside"}, {"lr": 0.1, "eps": 0.75}, 1 - 0.1 * 0.5 / 1.0),
-        ("adam", {"bias_correction": False}, {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.0}, 1 - 0.1 * 0.25 / 0.25),
+        ("adam", {"bias_correction": False}, {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.0}, 1 - 0.1),
     ],
 )  # fmt: skip
 def test_first_steps_by_hand(name: str, knobs: dict[str, Any], hyper: dict[str, float], w: float) -> None:
@@ -149,10 +149,6 @@ def test_shapes_and_names_follow_from_the_layers() -> None:
 
 def test_dropout_is_gone_in_inference() -> None:
     assert not assembled("mlp", training=False).draws
-    assert (
-        assembled("mlp", training=False).outputs["dropout"] is assembled("mlp", training=False).outputs["dropout"]
-        or True
-    )
     trained = assembled("mlp", training=False)
     assert trained.outputs["dropout"] is trained.outputs["relu1"]
 
