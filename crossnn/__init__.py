@@ -1,0 +1,50 @@
+"""crossnn: one specification of each neural-network formula, run by NumPy, TensorFlow, PyTorch and JAX, and judged.
+
+Where what is:
+
+    formula     the language: grammar, primitives, interpreters (numbers, graphs, source, LaTeX, noise, oracle)
+    catalogue   specifications as frozen rows: reading, validating, and building graphs from them
+    adapter     what a backend must provide; registry says which backends exist and how to reach them
+    backends    one adapter per framework (the folder backends/ of the repository)
+    specs       the specifications themselves (the folder specs/ of the repository)
+    parity      from a row to verdicts: inputs, truth, noise, judgement, the registry of known differences
+    experiment  data sets, and what an experiment trains on them
+    training    the training loop, the reference curve, the verdict on loss curves
+    runs        cells and records; running cells in child processes; the journal of a run folder
+    report      records as tables, Markdown and one HTML page
+    cli         the commands; api has the same for Python
+    errors      every way in which crossnn refuses, and the exit codes
+
+What `__all__` lists is public; everything else may change. The names are imported when they are used, so that
+`import crossnn` costs next to nothing and imports neither NumPy nor a framework.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossnn.api import Report, check, load
+    from crossnn.errors import CrossnnError
+
+    __version__: str
+
+__all__ = ["CrossnnError", "Report", "__version__", "check", "load"]
+
+_PLACES = {"CrossnnError": "crossnn.errors", "Report": "crossnn.api", "check": "crossnn.api", "load": "crossnn.api"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("crossnn")
+    if name in _PLACES:
+        from importlib import import_module
+
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'crossnn' has no attribute {name!r}; public names: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

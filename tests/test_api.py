@@ -1,0 +1,154 @@
+"""crossnn from Python: the same verdicts and refusals as the command line, here or in child processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import crossnn
+from crossnn import api, registry
+from crossnn.registry import Backend
+from crossnn.runs.cell import Record
+
+
+def record(**changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "spec": "tanh", "kind": "activation", "backend": "torch", "implementation": "formula", "mode": "eager",
+        "dtype": "float64", "device": "cpu", "quantity": "value", "verdict": "EQUAL", "r": 3.14,
+    }  # fmt: skip
+    return Record(**{**fields, **changes})
+
+
+def test_public_names_are_there_and_no_other() -> None:
+    assert set(crossnn.__all__) <= set(dir(crossnn))
+    assert all(getattr(crossnn, name) is not None for name in crossnn.__all__)
+    assert crossnn.check is api.check
+    assert crossnn.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match=r"no attribute 'chek'; public names: CrossnnError, Report"):
+        crossnn.chek  # noqa: B018
+
+
+def test_importing_costs_next_to_nothing() -> None:
+    """The best of three, for other work may run beside; and nothing heavy comes along."""
+    program = (
+        "import sys, time; began = time.perf_counter(); import crossnn; crossnn.__all__; "
+        "print(time.perf_counter() - began, 'numpy' in sys.modules, 'crossnn.api' in sys.modules)"
+    )
+    shown = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True).stdout
+        for _ in range(3)
+    ]
+    assert min(float(line.split()[0]) for line in shown) < 0.2
+    assert {tuple(line.split()[1:]) for line in shown} == {("False", "False")}
+
+
+def test_load_gives_the_row(tmp_path: Path) -> None:
+    row = crossnn.load("softplus")
+    assert (row.name, row.kind, row.file) == ("softplus", "activation", "activations.toml")
+    with pytest.raises(AttributeError):
+        row.name = "other"  # type: ignore[misc]
+    own = tmp_path / "my.toml"
+    own.write_text('swish = "x/(1 + exp(-x))"\n', "utf-8")
+    assert crossnn.load("swish", files=[str(own)]).summary == "x/(1 + exp(-x))"
+    with pytest.raises(crossnn.CrossnnError, match="did you mean 'softplus'"):
+        crossnn.load("softpluss")
+
+
+def test_here_and_in_a_child_process_the_records_are_the_same() -> None:
+    here, there = (crossnn.check("tanh", "sgd", backends="numpy", processes=flag) for flag in (False, True))
+
+    def timeless(report: crossnn.Report) -> list[Record]:
+        return [msgspec.structs.replace(one, seconds=0.0) for one in report.records]
+
+    assert timeless(here) == timeless(there)
+    assert here.records[0].backend == "oracle"
+    assert {one.backend for one in here.records} == {"oracle", "numpy"}
+    assert not here.failures
+
+
+def test_a_row_of_ones_own_is_checked(tmp_path: Path) -> None:
+    own = tmp_path / "my.toml"
+    own.write_text(
+        'twice = "2*x"\n[wrong]\nkind = "activation"\nformula = "x**2"\nderivative = "3*x"\n', encoding="utf-8"
+    )
+    report = crossnn.check(files=str(own), backends="numpy", modes="eager", dtypes="float64", processes=False)
+    assert {one.spec for one in report.records} == {"twice", "wrong"}
+    (failure,) = report.failures
+    assert (failure.quantity, failure.backend) == ("claimed derivative", "oracle")
+    assert "claimed derivative" in report._repr_html_()
+
+
+def test_a_report_is_frozen_and_short() -> None:
+    report = api.Report((record(), record(verdict="FORMULA", quantity="gradient", r=1e9)))
+    assert repr(report) == "<Report: 2 quantities judged: 1 FORMULA, 1 EQUAL.>"
+    assert [one.quantity for one in report.failures] == ["gradient"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.records = ()  # type: ignore[misc]
+
+
+def test_a_notebook_shows_text_as_text() -> None:
+    report = api.Report((record(spec="<script>", verdict="FORMULA", message="<b>&"),))
+    shown = report._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>&" not in shown
+    assert "&lt;script&gt;" in shown
+    assert "&lt;b&gt;&amp;" in shown
+    assert "torch eager" in shown
+
+
+def test_markdown_says_what_to_type_to_repeat_it() -> None:
+    report = crossnn.check("relu", backends="numpy", modes="eager", dtypes="float64", seeds=2, processes=False)
+    text = report.to_markdown()
+    assert "crossnn check relu --backend=numpy --mode=eager --dtype=float64 --implementation=formula,native" in text
+    assert "| relu |" in text
+    assert {one.seed for one in report.records} == {0, 1}
+
+
+@pytest.fixture
+def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = Backend("jax", "no:Thing", ("no_such_jax",), "pip install 'crossnn[jax]'", ("eager",))
+    monkeypatch.setattr(registry, "BUILT_IN", {"numpy": registry.BUILT_IN["numpy"], "jax": absent})
+
+
+@pytest.mark.usefixtures("without_jax")
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_missing_framework_is_a_record(processes: bool) -> None:
+    report = crossnn.check("relu", dtypes="float64", implementations=["formula"], processes=processes)
+    (absent,) = [one for one in report.records if one.backend == "jax"]
+    assert (absent.verdict, absent.kind) == ("NOT-RUN", "activation")
+    assert absent.message == "needs no_such_jax, not installed here: pip install 'crossnn[jax]'"
+    assert not report.failures
+
+
+@pytest.mark.usefixtures("without_jax")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backends": "jax"}, "backend 'jax' needs no_such_jax, not installed here: pip install"),
+        ({"backends": ["nunpy"]}, "unknown backend 'nunpy'; did you mean 'numpy'"),
+        ({"modes": "eagre"}, "unknown mode 'eagre'; did you mean 'eager'"),
+        ({"implementations": "nativ"}, "unknown implementation 'nativ'; did you mean 'native'"),
+        ({"seeds": 0}, "seeds is 0; give the number of seeds"),
+        ({"files": "none.toml"}, "none.toml: cannot be read"),
+        ({"names": ["rellu"]}, "unknown specification 'rellu'; did you mean 'relu'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(arguments: dict[str, Any], message: str) -> None:
+    names = arguments.pop("names", ["relu"])
+    with pytest.raises(crossnn.CrossnnError, match=message) as refusal:
+        crossnn.check(*names, **arguments, processes=False)
+    assert refusal.value.exit_code == 2
+
+
+def test_nothing_executed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = Backend("jax", "no:Thing", ("no_such_jax",), "pip install 'crossnn[jax]'", ("eager",))
+    monkeypatch.setattr(registry, "BUILT_IN", {"jax": absent})
+    with pytest.raises(crossnn.CrossnnError, match=r"nothing could run: .*no_such_jax") as refusal:
+        crossnn.check("relu", processes=False)
+    assert refusal.value.exit_code == 3

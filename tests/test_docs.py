@@ -1,0 +1,258 @@
+"""The documentation cannot rot: what it names exists, what it shows runs, what it lists is complete.
+
+`python tests/test_docs.py` writes the table of known differences into README.md anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import crossnn
+from crossnn.cli import COMMANDS
+from crossnn.errors import CrossnnError
+from crossnn.runs.cell import FAILURES, Verdict
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8")
+TREE = ("crossnn", "backends", "specs", "tests", "reports", ".ci")
+TOP = ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "constraints.txt", "pyproject.toml")
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S)
+    assert found, f"README.md has no section {title!r}"
+    return found[1]
+
+
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the Markdown tables in a text, heads left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    rules = {number for number, row in enumerate(cells) if set("".join(row)) <= set("-: ")}
+    return [row for number, row in enumerate(cells) if number not in rules and number + 1 not in rules]
+
+
+def between(begin: str, end: str) -> str:
+    return TEXT.split(begin, 1)[1].split(end, 1)[0]
+
+
+# What is named exists.
+
+
+def named_paths(text: str) -> set[str]:
+    """Paths of this repository in backticks, in links and in console lines."""
+    words = re.findall(r"`([^`\n]+)`|\]\(([^)#\s]+)[^)]*\)", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
+    tokens = {token for pair in words for one in pair for token in one.split()}
+    scripts = {token for block in blocks("console", text) for token in re.findall(r"\S+\.py", block)}
+    own = {token for token in tokens | scripts if token in TOP or (token.split("/")[0] in TREE and "/" in token)}
+    return {path for path in own if "my-machine" not in path}
+
+
+def test_every_path_exists() -> None:
+    paths = named_paths(TEXT)
+    assert {"specs/differences.toml", "tests/example_adapter.py", "LICENSE"} <= paths, "the search finds nothing"
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_path_of_the_reports_page_exists() -> None:
+    page = ROOT / "reports" / "README.md"
+    text = page.read_text("utf-8")
+    links = re.findall(r"\]\(([^)#]+)", text)
+    assert not [link for link in links if not (page.parent / link).exists()]
+    scripts = named_paths(text)
+    assert "reports/benchmark_numpy.py" in scripts
+    assert not [path for path in scripts if not (ROOT / path).exists()]
+
+
+def test_every_link_within_the_pages_has_its_heading() -> None:
+    heads = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)$", TEXT, re.M)}
+    both = TEXT + (ROOT / "reports" / "README.md").read_text("utf-8")
+    assert set(re.findall(r"\]\([^)\s]*#([^)\s]+)\)", both)) <= heads
+
+
+def test_the_map_is_the_tree() -> None:
+    """Every line of the map exists; every folder and top-level package is on it or in the docstring of crossnn."""
+    (tree,) = blocks("text", section("The map"))
+    parent, listed = "", []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        path = name if line[0] != " " else parent + name
+        parent = name if line[0] != " " else parent
+        assert (ROOT / path).exists(), path
+        assert (ROOT / path).is_dir() == path.endswith("/"), path
+        listed.append(path.rstrip("/"))
+    assert set(TREE[:-1]) <= set(listed)
+    inside = {module.name for module in pkgutil.iter_modules([str(ROOT / "crossnn")])} - {"__main__"}
+    assert not [name for name in inside if not re.search(rf"\b{name}\b", crossnn.__doc__ or "")]
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.M)) <= targets
+    (line,) = [line for line in blocks("text", section("The map"))[0].splitlines() if line.startswith("Makefile")]
+    assert set(re.findall(r"[a-z-]+", line.removeprefix("Makefile"))) == targets - {"help"}
+
+
+# What is listed is complete.
+
+
+def test_the_command_table_has_every_command_and_no_other() -> None:
+    listed = [match[1] for row in rows(section("Commands")) if (match := re.match(r"`crossnn (\w+)", row[0]))]
+    assert listed == list(dict.fromkeys(listed))
+    assert set(listed) == set(COMMANDS)
+
+
+def test_every_option_in_the_command_table_exists() -> None:
+    for head, does, *_ in rows(section("Commands")):
+        if match := re.match(r"`crossnn (\w+)", head):
+            module, _, attribute = COMMANDS[match[1]][0].partition(":")
+            command = getattr(importlib.import_module(module), attribute)
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", does)) <= known, match[1]
+
+
+def test_every_crossnn_command_that_is_named_exists() -> None:
+    """In code: `crossnn check ...`, and console lines."""
+    code = [*re.findall(r"`crossnn ([a-z]+)", TEXT), *re.findall(r"^\$ .*\bcrossnn ([a-z]+)", TEXT, re.M)]
+    assert set(code) <= set(COMMANDS)
+
+
+def subclasses(kind: type[CrossnnError]) -> list[type[CrossnnError]]:
+    return [kind, *(one for child in kind.__subclasses__() for one in subclasses(child))]
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    for module in pkgutil.walk_packages([str(ROOT / "crossnn")], "crossnn."):
+        if module.name != "crossnn.__main__":
+            importlib.import_module(module.name)
+    listed = {int(row[0]) for row in rows(section("Commands")) if row[0].isdigit()}
+    assert listed == {0, 1, *(error.exit_code for error in subclasses(CrossnnError))}
+
+
+def test_the_verdict_table_is_complete() -> None:
+    fails = {row[0]: row[2] for row in rows(section("How a verdict is reached"))}
+    assert set(fails) == set(get_args(Verdict))
+    assert {verdict for verdict, answer in fails.items() if answer == "yes"} == FAILURES
+
+
+def differences_table() -> str:
+    """The registry as a Markdown table."""
+    entries = tomllib.loads((ROOT / "specs" / "differences.toml").read_text("utf-8"))["difference"]
+    lines = ["| id | where | cause | reference |", "|---|---|---|---|"]
+    for entry in entries:
+        implementation = entry.get("implementation", "native").replace("*", "native and formula")
+        limits = [entry[key] for key in ("dtype", "mode") if entry.get(key, "*").isalnum()]
+        where = ", ".join([f"{entry['backend']} {entry['spec']}", implementation, *limits])
+        cells = (f"`{entry['id']}`", where, entry["cause"], entry["reference"])
+        lines.append("| " + " | ".join(re.sub(r"([|*])", r"\\\1", cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+BEGIN, END = "<!-- differences: begin -->\n", "\n<!-- differences: end -->"
+
+
+def test_the_table_of_differences_is_the_registry() -> None:
+    assert between(BEGIN, END) == differences_table(), "run: python tests/test_docs.py"
+
+
+# What is shown runs.
+
+
+def normalised(text: str) -> list[str]:
+    """Lines without what may differ: numbers, the widths of columns, and their order, which is that of finishing."""
+    lines = [re.sub(r"-{2,}", "--", line) for line in text.splitlines() if line.strip()]
+    return [" ".join(sorted(re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", line).split())) for line in lines]
+
+
+def pattern(shown: str) -> str:
+    """A regular expression for an excerpt; a line `...` stands for any lines."""
+    parts = [r"(?:.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in normalised(shown)]
+    return "".join(parts) + r"(?:.*\n)*\Z"
+
+
+CONSOLE = [
+    (line[2:], shown)
+    for block in blocks("console")
+    for line, shown in re.findall(r"^(\$ [^\n]*)\n(.*?)(?=^\$ |\Z)", block, re.M | re.S)
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the examples run: the TOML files that README shows, and the tests."""
+    for block in blocks("toml"):
+        (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block, "utf-8")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("line", "shown"), CONSOLE, ids=[line for line, _ in CONSOLE])
+@pytest.mark.slow
+def test_a_console_example_prints_what_is_shown(line: str, shown: str, folder: Path) -> None:
+    found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": found}
+    done = subprocess.run(
+        line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.match(pattern(shown), "\n".join(normalised(done.stdout)) + "\n"), done.stdout
+
+
+class Numbers(doctest.OutputChecker):
+    """Compares without numbers, which depend on the processor's own arithmetic."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return normalised(want) == normalised(got)
+
+
+def test_the_python_examples_print_what_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    examples = doctest.DocTestParser().get_doctest("".join(blocks("python")), {}, "README.md", str(README), 0)
+    assert len(examples.examples) >= 5
+    report: list[str] = []
+    result = doctest.DocTestRunner(Numbers(), verbose=False).run(examples, out=report.append)
+    assert not result.failed, "".join(report)
+
+
+# Every file says what it is.
+
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for part in ("crossnn", "backends", "specs", "tests", "reports")
+    for path in (ROOT / part).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("file", MODULES)
+def test_a_module_says_what_it_is(file: str) -> None:
+    said = ast.get_docstring(ast.parse((ROOT / file).read_text("utf-8")))
+    assert said, f"{file}: a module begins with a docstring; its first line says what is in it"
+    assert len(said.splitlines()[0]) > 15
+
+
+def test_lines_of_the_pages_are_not_long() -> None:
+    """Tables and code apart: prose is wrapped."""
+    for page in (README, ROOT / "reports" / "README.md", ROOT / "CHANGELOG.md"):
+        prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+        assert not [line for line in prose.splitlines() if len(line) > 128 and not line.startswith("|")], page.name
+
+
+if __name__ == "__main__":
+    README.write_text(TEXT.replace(BEGIN + between(BEGIN, END) + END, BEGIN + differences_table() + END), "utf-8")
