@@ -25,6 +25,7 @@ from crossnn.runs import machine, runner
 from crossnn.runs.cell import Cell, Done, Implementation, Record
 from crossnn.runs.wire import Result, failure
 
+DTYPES = ("float64", "float32")
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("formula", "native")
 
 
@@ -67,7 +68,7 @@ def check(
     files: Iterable[str] = (),
     backends: Iterable[str] | None = None,
     modes: Iterable[str] | None = None,
-    dtypes: Iterable[str] = ("float64", "float32"),
+    dtypes: Iterable[str] = DTYPES,
     implementations: Iterable[Implementation] = IMPLEMENTATIONS,
     seeds: int = 1,
     processes: bool = True,
@@ -83,6 +84,9 @@ def check(
     given, own = _several(files), [] if backends is None else _several(backends)
     wanted, kept = None if modes is None else _several(modes), _several(dtypes)
     chosen = [_known_implementation(one) for one in _several(implementations)]
+    for dtype in kept:
+        if dtype not in DTYPES:
+            raise CrossnnError(unknown("dtype", dtype, DTYPES))
     missing = _missing(own)
     _known_modes(own or list(registry.backends()), wanted or [])
     if seeds < 1:

@@ -134,6 +134,7 @@ def test_a_missing_framework_is_a_record(processes: bool) -> None:
         ({"backends": ["nunpy"]}, "unknown backend 'nunpy'; did you mean 'numpy'"),
         ({"modes": "eagre"}, "unknown mode 'eagre'; did you mean 'eager'"),
         ({"implementations": "nativ"}, "unknown implementation 'nativ'; did you mean 'native'"),
+        ({"dtypes": "float16"}, "unknown dtype 'float16'"),
         ({"seeds": 0}, "seeds is 0; give the number of seeds"),
         ({"files": "none.toml"}, "none.toml: cannot be read"),
         ({"names": ["rellu"]}, "unknown specification 'rellu'; did you mean 'relu'"),
