@@ -37,7 +37,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setattr("crossnn.cli.session.EXECUTE", "fake_cells:run_cli")
     plan = ModuleType("crossnn.parity.plan")
-    vars(plan).update(check_cells=fake_check_cells, train_cells=fake_train_cells)
+    vars(plan).update(ORACLE="oracle", check_cells=fake_check_cells, train_cells=fake_train_cells)
     monkeypatch.setitem(sys.modules, "crossnn.parity.plan", plan)
     monkeypatch.setattr(
         registry, "BUILT_IN", {"numpy": Backend("numpy", "no_such:Thing", ("numpy",), "pip install numpy")}
@@ -136,8 +136,8 @@ def test_nothing_that_could_run_ends_with_3(cli: Cli, monkeypatch: pytest.Monkey
         (["check", "tanh", "--backend", "nowhere.at_all:Adapter"], "nowhere.at_all:Adapter must be importable"),
         (["check", "tanh", "--implementation", "naive"], "unknown implementation 'naive'; did you mean 'native'?"),
         (["check", "tanh", "--backend", "numpy,"], "an empty name"),
-        (["check", "tanh", "--seeds", "0"], "0 is not in the range x>=1"),
-        (["check", "tanh", "--timeout", "0"], "0.0 is not in the range x>0"),
+        (["check", "tanh", "--seeds", "0"], "0 is not in the range 1<=x<=10000"),
+        (["check", "tanh", "--timeout", "0"], "0 is not in the range 0<x<=604800"),
         (["check", "no.toml"], "no.toml: cannot be read (No such file or directory)"),
         (["check", "bad.toml"], "bad.toml: not valid TOML"),
         (["check", "evil.toml"], "evil.toml: [evil]"),
@@ -192,15 +192,15 @@ def test_a_run_writes_its_folder_and_resumes_without_repeating(cli: Cli) -> None
     before = Path("here/results.jsonl").read_bytes()
     again = cli("run", "learn-xor", "--dtype", "float64", "--out", "here")
     assert again.exit_code == 2
-    assert "already holds the results of 3 cells; continue that run with --resume" in again.stderr
+    assert "already holds the results of 4 cells; continue that run with --resume" in again.stderr
     resumed = cli("run", "learn-xor", "--dtype", "float64", "--out", "here", "--resume")
     assert resumed.exit_code == 0
-    assert "3 of 3 cells are finished already" in resumed.stderr
+    assert "4 of 4 cells are finished already" in resumed.stderr
     assert Path("here/results.jsonl").read_bytes() == before
     Path("here/results.jsonl").write_bytes(before[:-10])
     torn = cli("run", "learn-xor", "--dtype", "float64", "--out", "here", "--resume")
     assert "dropped" in torn.stderr
-    assert "2 of 3 cells are finished already" in torn.stderr
+    assert "3 of 4 cells are finished already" in torn.stderr
 
 
 def test_a_run_is_not_resumed_with_other_versions(cli: Cli) -> None:
@@ -285,7 +285,7 @@ import crossnn.cli.session, test_cli
 from crossnn import registry
 from crossnn.cli import main
 plan = types.ModuleType("crossnn.parity.plan")
-vars(plan).update(check_cells=test_cli.fake_check_cells, train_cells=test_cli.fake_train_cells)
+vars(plan).update(ORACLE="oracle", check_cells=test_cli.fake_check_cells, train_cells=test_cli.fake_train_cells)
 sys.modules["crossnn.parity.plan"] = plan
 registry.BUILT_IN = {{"numpy": registry.Backend("numpy", "no_such:Thing", ("numpy",))}}
 crossnn.cli.session.EXECUTE = "fake_cells:run_cli"
@@ -321,7 +321,7 @@ def test_ctrl_c_in_a_terminal_ends_with_130_and_says_how_to_go_on(tmp_path: Path
     os.close(terminal)
     text = said.decode()
     assert process.wait(10) == 130, text
-    assert "interrupted: 5 of 6 cells are finished" in text
+    assert "interrupted: 7 of 8 cells are finished" in text
     assert "Continue with the same command with --resume --out here" in " ".join(text.split())
     assert "Traceback" not in text
 

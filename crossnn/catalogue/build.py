@@ -73,7 +73,7 @@ def record_row(
         scope[line.target] = record(line, scope, tape, knobs)
         if not scope[line.target].name and scope[line.target].operation != "constant":
             scope[line.target].name = line.target
-    if "f" in needed and "f" not in scope:
+    if "f" in needed and "f" not in scope and text != row.formula:
         scope["f"] = record_row(row, row.formula, names, tape, hyper, knobs)
     return record(formula, scope, tape, knobs)
 
@@ -94,16 +94,6 @@ def formula_graph(
         return record_row(row, text or row.formula, names, tape, values, chosen)
 
     return Graph.trace(function, shapes)
-
-
-VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "activation": ("x",),
-    "loss": ("y", "t"),
-    "metric": ("y", "t"),
-    "regularizer": ("w",),
-    "initializer": ("u", "z", "fan_in", "fan_out"),
-}
-"""The variables that formulas of a kind may use; the first is differentiated."""
 
 
 def batch_loss(row: Loss, y: Node, t: Node, hyper: Hyper, knobs: Knobs) -> Node:

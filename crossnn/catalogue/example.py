@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crossnn.catalogue.build import VARIABLES, constants, record_row, record_update, settings
-from crossnn.catalogue.rows import Formulated, Layer, Optimizer, Row
+from crossnn.catalogue.build import constants, record_row, record_update, settings
+from crossnn.catalogue.rows import VARIABLES, Formulated, Layer, Optimizer, Row
 from crossnn.errors import SpecError, choices
 from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import parse

@@ -6,6 +6,7 @@ A table without `kind` is refused; `name = "formula"` at the top level is short 
 from __future__ import annotations
 
 import hashlib
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from crossnn.catalogue.rows import KINDS, AnyRow, Row, check_formulas
+from crossnn.catalogue.validate import check_name, check_values
 from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
 
 FILES = (
     "activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "networks",
     "experiments",
 )  # fmt: skip
+COMPOSED = ("layer", "network", "experiment")
 MAX_BYTES = 1_000_000
 
 
@@ -50,7 +53,32 @@ def load_catalogue(files: Sequence[str] = ()) -> Catalogue:
     rows: dict[str, Row] = dict(_built_in())
     for file in files:
         rows.update(read_file(file))
-    return Catalogue(rows)
+    return Catalogue(_with_parts(rows))
+
+
+def _with_parts(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Rows made of others, with a fingerprint that changes with any of these: a result is as old as its oldest part."""
+    shas: dict[str, str] = {}
+
+    def sha(name: str) -> str:
+        if name not in shas:
+            row = rows[name]
+            shas[name] = row.sha  # what names itself, over however many others, ends here
+            parts = _names(msgspec.to_builtins(row)) & rows.keys() - {name} if row.kind in COMPOSED else ()
+            if parts:
+                shas[name] = digest(row.sha, {part: sha(part) for part in sorted(parts)})
+        return shas[name]
+
+    return {name: msgspec.structs.replace(row, sha=sha(name)) for name, row in rows.items()}
+
+
+def _names(value: Any) -> set[str]:
+    """Every text in a row that may be the name of another."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        value = list(value.values())
+    return set().union(*map(_names, value)) if isinstance(value, list) else set()
 
 
 @cache
@@ -69,8 +97,11 @@ def read_file(file: str) -> dict[str, Row]:
     """The rows of one file of the user's."""
     path = Path(file)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SpecError(f"{file}: {path.stat().st_size} bytes; a specification file has at most {MAX_BYTES}")
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise SpecError(f"{file}: not a regular file, which every worker process could read again; save it as one")
+        if found.st_size > MAX_BYTES:
+            raise SpecError(f"{file}: {found.st_size} bytes; a specification file has at most {MAX_BYTES}")
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise SpecError(f"{file}: cannot be read ({error.strerror}); give a TOML file of specifications") from None
@@ -83,7 +114,7 @@ def read_text(text: str, file: str) -> dict[str, Row]:
     """The rows of a TOML text; `file` is named in messages."""
     try:
         tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of more than 4300 digits
         raise SpecError(f"{file}: not valid TOML: {error or type(error).__name__}") from None
     if not tables:
         raise SpecError(f"{file}: no table in it; a specification is a table such as [softplus] with kind and formula")
@@ -91,6 +122,10 @@ def read_text(text: str, file: str) -> dict[str, Row]:
 
 
 def _row(file: str, name: str, table: Any) -> Row:
+    try:
+        check_name(name)
+    except SpecError as error:
+        raise SpecError(f"{file}: {error}") from None
     where = f"{file}: [{name}]"
     if isinstance(table, str):
         table = {"kind": "activation", "formula": table}
@@ -104,9 +139,10 @@ def _row(file: str, name: str, table: Any) -> Row:
     try:
         row: Row = msgspec.convert({**table, "name": name, "file": file, "sha": digest(name, table)}, AnyRow)
         check_formulas(row)
+        check_values(row)
     except msgspec.ValidationError as error:
         raise SpecError(f"{where}: {_explain(error, table)}") from None
-    except FormulaError as error:
+    except (FormulaError, SpecError) as error:
         raise SpecError(f"{where}: {error}") from None
     return row
 

@@ -6,6 +6,7 @@ A network of layers is thereby one flat graph, and the code generated from it ha
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from crossnn.catalogue.rows import Activation, Formulated, Initializer, Layer, N
 from crossnn.errors import FormulaError, SpecError, choices
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import GRAPH, Node, record
+from crossnn.formula.limits import MAX_ELEMENTS
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.shapes import Shape
 from crossnn.formula.source import compile_graph
@@ -116,7 +118,7 @@ def record_layer(
     for slot, parameter in spec.params.items():
         if parameter.when and not knobs[parameter.when]:
             continue
-        shape, path = tuple(dims[dim] for dim in parameter.shape), prefix + slot
+        shape, path = tuple(_length(dim, dims[dim]) for dim in parameter.shape), prefix + slot
         names[slot] = _input(assembly.params, assembly.tape, path, shape)
         if catalogue is not None:
             assembly.initializers[path] = _initializer(catalogue, str(table.get(slot, parameter.initializer)))
@@ -124,12 +126,17 @@ def record_layer(
     if text == spec.formula:
         for draw, keep in spec.draws.items():
             names[draw] = _input(assembly.draws, assembly.tape, prefix + draw, inputs[0].shape)
-            assembly.keep[prefix + draw] = constant_value(keep, hyper)
+            assembly.keep[prefix + draw] = probability = constant_value(keep, hyper)
+            if not 0 < probability <= 1:
+                options = ", ".join(f"{key} = {value:g}" for key, value in hyper.items())
+                raise SpecError(f"{options}: keeps with probability {keep} = {probability:g}, which is not in (0, 1]")
     return record(parse(text), {**constants(assembly.tape, hyper), **names}, assembly.tape, knobs)
 
 
 def _input(known: dict[str, Node], tape: list[Node], path: str, shape: Shape) -> Node:
     """The node of this name, made where it does not exist yet."""
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise FormulaError(f"{path} has {math.prod(shape):,} numbers (shape {shape}); at most {MAX_ELEMENTS:,}")
     if path not in known:
         known[path] = Node(tape, "input", shape=shape, name=path)
     if known[path].shape != shape:
@@ -137,8 +144,15 @@ def _input(known: dict[str, Node], tape: list[Node], path: str, shape: Shape) ->
     return known[path]
 
 
-def _dims(spec: Layer, shape: Shape, hyper: Mapping[str, float]) -> dict[str, int]:
-    dims = {name: int(value) for name, value in hyper.items()}
+def _length(name: str, value: float) -> int:
+    """A length of a parameter, which an option may have set to anything."""
+    if not (1 <= value <= MAX_ELEMENTS and value == int(value)):
+        raise SpecError(f"{name} = {value:g}; a whole number from 1 to {MAX_ELEMENTS:,}")
+    return int(value)
+
+
+def _dims(spec: Layer, shape: Shape, hyper: Mapping[str, float]) -> dict[str, float]:
+    dims = dict(hyper)
     if spec.input:
         if len(shape) != len(spec.input):
             raise SpecError(f"input shape {shape} does not fit {spec.input}: flatten it first?")

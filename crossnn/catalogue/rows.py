@@ -6,6 +6,7 @@ allowed. Formulas stay text here and are parsed by `check_formulas` at loading t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -55,7 +56,7 @@ class Formulated(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     def texts(self) -> list[tuple[str, str]]:
         single = [("definition", self.definition), ("formula", self.formula), ("derivative", self.derivative)]
-        return [(key, text) for key, text in single if text]
+        return [(key, text) for key, text in single if text or key == "formula"]
 
     def lets(self) -> list[Formula]:
         return [parse_assignment(line) for line in self.let]
@@ -177,6 +178,16 @@ AnyRow = (
     Activation | Loss | Metric | Regularizer | Initializer | Layer | Optimizer | Network | Experiment
 )  # fmt: skip
 KINDS = ("activation", "loss", "regularizer", "initializer", "metric", "layer", "optimizer", "network", "experiment")
+
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "activation": ("x",),
+    "loss": ("y", "t"),
+    "metric": ("y", "t"),
+    "regularizer": ("w",),
+    "initializer": ("u", "z", "fan_in", "fan_out"),
+}
+"""The variables that formulas of a kind may use; the first is differentiated."""
 
 
 def check_formulas(row: Row) -> None:

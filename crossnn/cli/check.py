@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from crossnn.cli.options import select, selection, split_arguments
-from crossnn.cli.session import Outcome, conclude, run_cells, show_records, threaded
+from crossnn.cli.session import Outcome, conclude, run_cells, say_left_out, show_records, threaded
 from crossnn.errors import NothingRanError
 
 
@@ -49,4 +49,5 @@ def check(ctx: click.Context, /, what: tuple[str, ...], **options: Any) -> None:
     run_cells(threaded(cells, chosen.threads), chosen, kinds, outcome.add)
     if not outcome.nothing_ran:
         show_records(outcome.records, chosen)
+        say_left_out(chosen)
     ctx.exit(conclude(outcome, chosen, began, sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from crossnn.errors import BackendError, CrossnnError, choices, unknown
 from crossnn.runs.cell import Implementation
 
 DTYPES = ("float64", "float32")
+LONGEST = 7 * 24 * 3600.0
+"""The largest --timeout: a week."""
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("formula", "native")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +40,12 @@ def comma_list(
     return flat
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if not 0 < value <= LONGEST:  # so written, NaN is refused too
+        raise click.BadParameter(f"{value:g} is not in the range 0<x<={LONGEST:g} (a week)", ctx, param)
+    return value
+
+
 def selection(command: F) -> F:
     """The options that say where and how the work runs."""
     for option in reversed(
@@ -45,17 +54,18 @@ def selection(command: F) -> F:
                          "tensorflow, jax, or your own package.module:Adapter; repeatable. Default: all installed."),
             click.option("--mode", multiple=True, callback=comma_list(), metavar="NAME", help="eager, compiled, "
                          "graph, xla, jit ...; repeatable. Default: all that the backend has."),
-            click.option("--dtype", multiple=True, callback=comma_list(), metavar="NAME", help="float64, float32. "
-                         "Default: both; trainings in float64."),
+            click.option("--dtype", multiple=True, callback=comma_list(DTYPES), metavar="NAME",
+                         help="float64, float32. Default: both; trainings in float64."),
             click.option("--device", multiple=True, callback=comma_list(), metavar="NAME", help="Default: cpu."),
             click.option("--implementation", multiple=True, callback=comma_list(IMPLEMENTATIONS), metavar="NAME",
                          help="formula (ours, run by the framework), native (the framework's own). Default: both."),
-            click.option("--seeds", type=click.IntRange(1), default=1, metavar="N", help="Repeat with seeds 0 to N-1."),
+            click.option("--seeds", type=click.IntRange(1, 10_000), default=1, metavar="N",
+                         help="Repeat with seeds 0 to N-1."),
             click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, metavar="N",
                          help="Backends at work at the same time."),
-            click.option("--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+            click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
                          help="Threads of each backend."),
-            click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True,
+            click.option("--timeout", type=float, callback=_seconds, default=600.0, show_default=True,
                          metavar="S", help="Seconds after which a cell is given up."),
             click.option("--json", "json_file", metavar="FILE", help="Write every record as one JSON document; - is "
                          "standard output."),
@@ -90,6 +100,8 @@ def select(options: dict[str, Any]) -> Selection:
     if any(":" in name for name in asked) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a user's own adapter; last, so that no file there shadows a package
     for name in asked or tuple(registry.backends()):
+        if ":" in name and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", name):
+            raise BackendError(f"backend {name!r}: your own adapter is named as package.module:Class")
         backend = registry.find(name)
         if backend.missing:
             reason = f"needs {', '.join(backend.missing)}, not installed here: {backend.hint}"

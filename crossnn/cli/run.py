@@ -15,9 +15,7 @@ import msgspec
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError
-from crossnn.report.build import write_report
 from crossnn.report.document import plain_table
-from crossnn.report.training import training_table
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import Cell
 from crossnn.runs.runner import InterruptedRunError
@@ -41,6 +39,8 @@ def run(
     Without a name, all experiments are trained. The run folder holds results.jsonl (every result as it came),
     machine.json, report.md and report.html.
     """
+    from crossnn.report.build import write_report
+
     began = time.monotonic()
     names, files = split_arguments(what)
     chosen = select(options)
@@ -133,6 +133,8 @@ def _describe_machine(folder: Path, resume: bool, threads: int) -> None:
 
 def _show(outcome: Outcome, chosen: Selection) -> None:
     """Trainings as tables, and the first failures; the report has everything."""
+    from crossnn.report.training import training_table
+
     to_stderr = chosen.json_file == "-"
     for experiment in dict.fromkeys(training.spec for training in outcome.trainings):
         table = training_table([training for training in outcome.trainings if training.spec == experiment])

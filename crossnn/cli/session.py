@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from crossnn import registry
 from crossnn.cli.options import Selection
 from crossnn.cli.progress import watch
 from crossnn.errors import CrossnnError, NothingRanError
@@ -110,6 +111,17 @@ def show_records(records: Sequence[Record], chosen: Selection) -> None:
         click.echo(f"KNOWN {name}: {number_of} quantities", err=to_stderr)
     for backend, implementation, message, times, what in not_run_rows(records):
         click.echo(f"NOT-RUN {backend} {implementation}: {message} ({times}: {what})", err=to_stderr)
+
+
+def say_left_out(chosen: Selection) -> None:
+    """What a plain `check` leaves out must not be taken for checked."""
+    if chosen.modes is not None:
+        return
+    here = [name for name in chosen.backends if name not in chosen.missing]
+    slow = [f"{name} {mode}" for name in here for mode in registry.find(name).slow_modes]
+    if slow:
+        text = f"Not checked: {', '.join(slow)}, which compile for seconds per formula; --mode all checks them too."
+        click.echo(text, err=chosen.json_file == "-")
 
 
 def show_failures(records: Sequence[Record], most: int, elsewhere: str, to_stderr: bool) -> None:

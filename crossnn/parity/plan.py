@@ -48,6 +48,10 @@ def check_cells(
     """Check cells, the oracle's own first. Missing frameworks are planned too: they become NOT-RUN with a reason."""
     catalogue = load_catalogue(files)
     rows = chosen_rows(catalogue, names, files)
+    if files:
+        from crossnn.parity.buildable import refuse_unbuildable
+
+        refuse_unbuildable((row for row in rows if row.file in files), catalogue)
     asked = list(backends) or list(registry.backends())
     cells = [
         Cell(task="check", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))

@@ -10,7 +10,7 @@ from typing import Any
 from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
 from crossnn.report.document import Block, Code, Figure, Heading, Table, Text, to_html, to_markdown
-from crossnn.report.summary import matrices, sentence
+from crossnn.report.summary import ORACLE, columns, counts, matrices, nothing_ran, sentence
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import Record, Training
@@ -61,7 +61,7 @@ def write_report(folder: Path) -> list[Path]:
 
 def blocks(run: Run) -> list[Block]:
     """The report, in reading order: verdicts, differences, trainings, what is missing, how to repeat it."""
-    content: list[Block] = [Heading(1, TITLE), Text(_header(run.machine)), Text(sentence(run.records))]
+    content: list[Block] = [Heading(1, TITLE), *(Text(line) for line in _outcome(run)), Text(_header(run.machine))]
     if run.note:
         content.append(Text(run.note))
     if run.records:
@@ -77,9 +77,33 @@ def blocks(run: Run) -> list[Block]:
     return [*content, *_machine_blocks(run)]
 
 
+def _outcome(run: Run) -> list[str]:
+    """What a reader wants to know first."""
+    failed = counts(record for record in run.records if record.failed)
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in failed.items())
+    if nothing_ran(run.records):
+        first = "Nothing ran: no backend produced a result."
+    elif failed:
+        first = f"Not as expected: {listed}; see Differences."
+    else:
+        first = "As expected: every difference is rounding, a registered one, or a convention."
+    ran = columns(record for record in run.records if record.verdict != "NOT-RUN" and record.backend != ORACLE)
+    modes: dict[str, list[str]] = {}
+    for backend, mode in ran:
+        modes.setdefault(backend, []).append(mode)
+    where = "; ".join(
+        f"{backend}: {', '.join(filter(None, found)) or 'first mode'}" for backend, found in modes.items()
+    )
+    return [f"{first} {sentence(run.records)}", f"Ran on {where}." if where else "Ran on no backend."]
+
+
 LEGEND = (
     "Every cell shows the worst verdict of all quantities judged there, and r: the largest error in units of the "
-    "rounding that this computation cannot avoid. EQUAL means r <= 64 everywhere. An empty cell was not asked for."
+    "rounding that this computation cannot avoid. EQUAL means r <= 64 everywhere. Rows marked (native) are the "
+    "framework's own implementation, the others are our formula run by the framework; oracle is the formula against "
+    "its definition in arbitrary precision. An empty cell was not run: not asked for, no implementation there, or a "
+    "mode that compiles for seconds per formula, which is judged on trainings only ('crossnn check --mode all' judges "
+    "it on everything)."
 )
 TRAINING = (
     "All backends start from the same parameters and see the same batches. Losses and metrics are those after the last "

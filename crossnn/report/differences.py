@@ -96,6 +96,7 @@ def kink_blocks(records: Iterable[Record]) -> list[Block]:
     for record in kinks:
         key = (label(record), record.quantity, "" if record.case == "default" else record.case)
         slope = record.worst.actual if record.worst else record.message
+        slope = "0" if slope == "-0" else slope  # a zero's sign is no convention about slopes
         slopes = groups.setdefault(key, {}).setdefault((record.backend, record.mode), [])
         if slope not in slopes:
             slopes.append(slope)

@@ -112,6 +112,8 @@ def _html(block: Block) -> str:
 def _cell(text: str) -> str:
     word = text.split(" ", 1)[0]
     escaped = html.escape(text)
+    if len(text) > LONG:
+        return f'<span class="long">{escaped}</span>'
     return f'<span class="{COLOURS[word]}">{escaped}</span>' if word in COLOURS else escaped
 
 
@@ -128,6 +130,9 @@ COLOURS = {
 }
 """Verdict -> style; the word itself always stands beside the colour."""
 
+LONG = 48
+"""Cells of more characters are texts and break into lines; shorter ones stay on one, and the table scrolls."""
+
 STYLE = """\
 :root { color-scheme: light dark; --text: #1c1c1c; --page: #ffffff; --line: #d0d0d0; --faint: #666666;
   --good: #1a6b2f; --known: #7a5200; --bad: #b3001b; --head: #f3f3f3; }
@@ -140,7 +145,10 @@ h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 1.5rem; }
 th, td { border: 1px solid var(--line); padding: .2rem .5rem; text-align: left; vertical-align: top; }
 th { background: var(--head); }
+th, td { white-space: nowrap; }
+td:first-child, th:first-child { position: sticky; left: 0; background: var(--head); }
 td { font-variant-numeric: tabular-nums; }
+.long { display: block; white-space: normal; min-width: 16rem; max-width: 40rem; overflow-wrap: anywhere; }
 .good { color: var(--good); } .known { color: var(--known); } .bad { color: var(--bad); font-weight: 700; }
 .absent { color: var(--faint); }
 pre { background: var(--head); padding: .6rem .8rem; overflow-x: auto; }

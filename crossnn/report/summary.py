@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from crossnn import registry
 from crossnn.report.document import Table
 from crossnn.runs.cell import Record, Verdict
+
+ORACLE = "oracle"
+"""The backend under which the specification itself is judged."""
 
 WORST_FIRST: tuple[Verdict, ...] = (
     "ERROR", "FORMULA", "ACCURACY", "KNOWN", "ILL-CONDITIONED", "ROUNDING", "EQUAL", "KINK", "NOT-RUN",
@@ -38,7 +42,7 @@ def sentence(records: Sequence[Record]) -> str:
 
 def nothing_ran(records: Sequence[Record]) -> bool:
     """Nothing executed is a failure, not a success. The oracle's own records are no evidence about a backend."""
-    return all(record.verdict == "NOT-RUN" for record in records if record.backend != "oracle")
+    return all(record.verdict == "NOT-RUN" for record in records if record.backend != ORACLE)
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -62,9 +66,19 @@ def verdict_cell(records: Sequence[Record]) -> str:
     return " ".join(parts) + "".join(f" +{verdict}" for verdict in aside)
 
 
+def place(backend: str, mode: str) -> tuple[int, int]:
+    """Sorts backends as they are registered, each one's modes as it names them; strangers next, the oracle last.
+    Results come in the order in which processes finish, which means nothing to a reader."""
+    known = registry.backends()
+    if backend not in known:
+        return len(known) + (backend == ORACLE), 0
+    modes = known[backend].modes
+    return list(known).index(backend), modes.index(mode) if mode in modes else len(modes)
+
+
 def columns(records: Iterable[Record]) -> list[tuple[str, str]]:
-    """(backend, mode) in the order in which they appear."""
-    return list(dict.fromkeys((record.backend, record.mode) for record in records))
+    """(backend, mode), in the order of `place`."""
+    return sorted(dict.fromkeys((record.backend, record.mode) for record in records), key=lambda head: place(*head))
 
 
 def label(record: Record) -> str:

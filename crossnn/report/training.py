@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from crossnn.report.chart import line_chart
 from crossnn.report.document import Block, Figure, Heading, Table, Text
-from crossnn.report.summary import number, verdict_cell
+from crossnn.report.summary import number, place, verdict_cell
 from crossnn.runs.cell import Record, Training
 from crossnn.training.verdict import QUANTITY
 
@@ -17,6 +17,7 @@ def training_blocks(trainings: Sequence[Training], records: Sequence[Record] = (
     blocks: list[Block] = []
     for experiment in dict.fromkeys(training.spec for training in trainings):
         group = [training for training in trainings if training.spec == experiment]
+        group.sort(key=lambda training: place(training.backend, training.mode))
         blocks += [
             Heading(3, experiment),
             *_first_step([record for record in records if record.spec == experiment and record.quantity != QUANTITY]),
@@ -32,11 +33,11 @@ def _first_step(records: Sequence[Record]) -> list[Block]:
     if not records:
         return []
     groups: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
-    for record in records:
-        place = groups.setdefault((record.backend, record.mode, record.dtype), {})
-        place.setdefault(record.quantity.split("/")[0], []).append(record)
+    for record in sorted(records, key=lambda record: place(record.backend, record.mode)):
+        cells = groups.setdefault((record.backend, record.mode, record.dtype), {})
+        cells.setdefault(record.quantity.split("/")[0], []).append(record)
     heads = list(dict.fromkeys(name for cells in groups.values() for name in cells))
-    rows = [[*place, *(verdict_cell(cells.get(head, ())) for head in heads)] for place, cells in groups.items()]
+    rows = [[*where, *(verdict_cell(cells.get(head, ())) for head in heads)] for where, cells in groups.items()]
     shown = ["whole step" if head == "-" else head for head in heads]
     return [Table(["first step", "mode", "dtype", *shown], rows)]
 

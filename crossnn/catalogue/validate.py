@@ -1,0 +1,118 @@
+"""What a schema cannot say about a row: numbers that make sense, names that do not collide, choices that can be tried.
+
+Each check raises SpecError with the key, the value and what is allowed; the loader adds file and table. Whether the
+formulas of a row fit together is found by recording them (`parity/buildable.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Network, Optimizer, Row
+from crossnn.errors import SpecError, choices
+
+UPDATE = ("w", "g", "lr", "t")
+"""What the update lines of an optimizer are given by name."""
+
+MAX_COMBINATIONS = 64
+"""Every combination of knobs is checked, so they must stay few."""
+
+
+def check_name(name: str) -> None:
+    """Names become file names, function names and arguments of commands."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
+        raise SpecError(f"the name {name[:80]!r} cannot be used: a letter, then at most 63 letters, digits, _ or -")
+
+
+def check_values(row: Row) -> None:
+    """Refuse what no computation could be done with."""
+    knobs: Mapping[str, Any] = getattr(row, "knobs", {})
+    _check_knobs(knobs)
+    match row:
+        case Formulated():
+            _check_names("params", row.params, VARIABLES[row.kind], knobs)
+            _check_finite("params", row.params.values())
+            _check_finite("points", row.points)
+            _check_finite("kinks", row.kinks)
+        case Optimizer():
+            hyper = [name for name in row.params if name != "lr"]
+            _check_names("params", hyper, UPDATE, knobs, row.state)
+            _check_names("state", row.state, UPDATE, knobs)
+            _check_finite("params", row.params.values())
+            _check_finite("state", (start for start in row.state.values() if not isinstance(start, str)))
+        case Layer():
+            _check_layer(row)
+        case Network():
+            _check_network(row)
+        case Experiment():
+            _check_experiment(row)
+
+
+def _check_knobs(knobs: Mapping[str, Any]) -> None:
+    for name, choice in knobs.items():
+        if isinstance(choice, list) and (len(choice) < 2 or len(set(choice)) < len(choice)):
+            raise SpecError(f"knobs.{name} = {choice!r}: a knob is true, false, or a list of two or more choices")
+    combinations = math.prod(len(choice) if isinstance(choice, list) else 2 for choice in knobs.values())
+    if combinations > MAX_COMBINATIONS:
+        raise SpecError(f"knobs allow {combinations} combinations, and each is checked; at most {MAX_COMBINATIONS}")
+
+
+def _check_names(key: str, names: Iterable[str], *taken: Iterable[str]) -> None:
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+            raise SpecError(f"{key}: {name!r} is not a name that a formula can use: a letter, then letters, digits, _")
+        others = [other for group in taken for other in group]
+        if name in others:
+            raise SpecError(f"{key}: the name {name!r} has a meaning here already; taken: {choices(others)}")
+
+
+def _check_finite(key: str, values: Iterable[float]) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise SpecError(f"{key}: {value!r} is not a finite number")
+
+
+def _check_layer(row: Layer) -> None:
+    if not row.inputs:
+        raise SpecError('inputs is empty; a layer has at least one, such as inputs = ["x"]')
+    _check_names("params", row.params, row.inputs, row.options, row.knobs, row.draws)
+    _check_finite("options", row.options.values())
+    sizes = [*row.input, *row.options]
+    for slot, parameter in row.params.items():
+        wrong = [size for size in parameter.shape if size not in sizes]
+        if wrong:
+            raise SpecError(f"params.{slot}: unknown size {choices(wrong)} in shape; known: {choices(sizes) or 'none'}")
+        if parameter.when and parameter.when not in row.knobs:
+            known = choices(row.knobs) or "none"
+            raise SpecError(f"params.{slot}: when = {parameter.when!r} is not a knob; knobs: {known}")
+
+
+def _check_network(row: Network) -> None:
+    if not row.input or any(length < 1 for length in row.input):
+        raise SpecError(f"input = {row.input}: the shape of one sample, whole numbers from 1, such as [64]")
+    if not row.layers:
+        raise SpecError('layers is empty; give at least one, such as { layer = "dense", units = 10 }')
+    for number, layer in enumerate(row.layers, 1):
+        for key, kind, example in (("name", str, '"hidden"'), ("inputs", list, '["input"]')):
+            if key in layer and not isinstance(layer[key], kind):
+                raise SpecError(f"layer {number}: {key} = {layer[key]!r}; write {key} = {example}")
+        if "name" in layer:
+            check_name(str(layer["name"]))
+
+
+def _check_experiment(row: Experiment) -> None:
+    for key, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
+        if getattr(row, key) < least:
+            raise SpecError(f"{key} = {getattr(row, key)}; a whole number from {least}")
+    if not 0 < row.held_out < 1:
+        raise SpecError(f"held_out = {row.held_out}; the share of samples kept apart, between 0 and 1, such as 0.2")
+    for key, table in [("optimizer", row.optimizer), *(("regularizers", one) for one in row.regularizers)]:
+        if not isinstance(table.get("use"), str):
+            raise SpecError(f'{key}: which? write use = "NAME", with a name of the catalogue')
+        _check_finite(key, (value for value in table.values() if isinstance(value, float)))
+    for table in row.regularizers:
+        if not isinstance(table.get("on"), str):
+            raise SpecError('regularizers: on = "kernel" must say to which parameters it is applied')

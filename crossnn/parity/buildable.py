@@ -1,0 +1,116 @@
+"""Whether the rows of a user's file can be recorded at all: found before any backend is started.
+
+Recording needs shapes and names only. What fails here (an unknown name, shapes that do not fit, an experiment without
+a full batch) would fail on every backend alike, so it is a fault of the file and no finding about a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crossnn.catalogue.build import formula_graph, initial_state, knob_choices, settings, update_graph
+from crossnn.catalogue.load import Catalogue
+from crossnn.catalogue.network import Assembly, assemble, record_layer
+from crossnn.catalogue.rows import (
+    VARIABLES,
+    Activation,
+    Experiment,
+    Formulated,
+    Initializer,
+    Layer,
+    Network,
+    Optimizer,
+    Row,
+)
+from crossnn.errors import CrossnnError, SpecError, UnknownNameError, choices, unknown
+from crossnn.formula.graph import Graph, Node
+
+SIZE = 4
+
+
+def refuse_unbuildable(rows: Iterable[Row], catalogue: Catalogue) -> None:
+    """Record each row once, in all its conventions; SpecError names the first that cannot be."""
+    for row in rows:
+        try:
+            _build(row, catalogue)
+        except CrossnnError as error:
+            where = f"{row.file}: [{row.name}]"
+            text = str(error)
+            raise SpecError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+def _build(row: Row, catalogue: Catalogue) -> None:
+    match row:
+        case Formulated():
+            _formulated(row)
+        case Layer():
+            _layer(row, catalogue)
+        case Optimizer():
+            _optimizer(row)
+        case Network():
+            for training in (True, False):
+                assemble(row, catalogue, Node([], "input", shape=(SIZE, *row.input), name="x"), training=training)
+        case Experiment():
+            _experiment(row, catalogue)
+
+
+def _formulated(row: Formulated) -> None:
+    from crossnn.parity.functions import function_subjects
+
+    for subject in function_subjects(row, 0):
+        value = subject.forward.result.get("value")
+        if isinstance(row, Activation) and value is not None and value.shape != subject.params["x"].shape:
+            raise SpecError(
+                f"formula: turns shape {subject.params['x'].shape} into {value.shape}; an activation keeps the shape"
+            )
+        if row.derivative:
+            hyper, knobs = settings(row, {k: v for k, v in subject.settings.items() if k != "reduction"})
+            given = {**subject.data, **subject.params}
+            shapes = {name: given[name].shape for name in VARIABLES[row.kind] if name in given}
+            formula_graph(row, shapes, hyper, knobs, row.derivative)
+
+
+def _layer(row: Layer, catalogue: Catalogue) -> None:
+    from crossnn.parity.networks import layer_subjects
+
+    for subject in layer_subjects(row, 0):
+        options = {key: value for key, value in subject.settings.items() if key in row.options or key in row.knobs}
+        assembly = Assembly([], training=False)
+        for name in row.inputs:
+            assembly.outputs[name] = Node(assembly.tape, "input", shape=subject.params[name].shape, name=name)
+        record_layer(assembly, None, row, "", {**options, "inputs": row.inputs})
+    for slot, parameter in row.params.items():
+        known = [one.name for one in catalogue.of_kind("initializer")]
+        if not isinstance(catalogue.rows.get(parameter.initializer), Initializer):
+            raise UnknownNameError(f"params.{slot}: {unknown('initializer', parameter.initializer, known)}")
+
+
+def _optimizer(row: Optimizer) -> None:
+    hyper, _ = settings(row, {})
+    initial_state(row, hyper)
+    for knobs in knob_choices(row):
+        graph: Graph = update_graph(row, {"w": (SIZE,)}, hyper, knobs)
+        params, state = graph.result
+        for name, value in [("w", params["w"]), *((slot, state[slot]["w"]) for slot in row.state)]:
+            if value.shape not in ((SIZE,), ()) or (name == "w" and value.shape == ()):
+                raise SpecError(f"update: {name} has shape {value.shape} after a step on parameters of shape {(SIZE,)}")
+
+
+def _experiment(row: Experiment, catalogue: Catalogue) -> None:
+    from crossnn.experiment.task import Task
+
+    task = Task(row, catalogue, 0)
+    samples = len(task.data.x)
+    if task.batches < 1 or not len(task.data.held_out_x):
+        raise SpecError(
+            f"batch_size = {row.batch_size}, held_out = {row.held_out}: data {row.data!r} then has {samples} samples "
+            f"to train on and {len(task.data.held_out_x)} held out; at least one batch and one sample are needed"
+        )
+    prediction, target = task.plan.prediction.shape[1:], task.data.t.shape[1:]
+    if prediction != target:
+        raise SpecError(f"network {row.network!r} predicts shape {prediction}; targets of {row.data!r} have {target}")
+    slots = {path.rsplit(".", 1)[-1] for path in task.plan.params}
+    for table in row.regularizers:
+        if table["on"] not in slots:
+            raise SpecError(f"regularizers: on = {table['on']!r} is no parameter of {row.network!r}: {choices(slots)}")
+    _ = task.step, task.evaluation
