@@ -8,13 +8,14 @@ specification with it: `crossnn check softmax --backend example_adapter:TapeAdap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from crossnn.adapter import BaseAdapter, Facts, Function, Params, Tensor, Tree
 from crossnn.formula.derive import backpropagate, rules
-from crossnn.formula.graph import GRAPH, Node
+from crossnn.formula.graph import Node
 from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.source import OPERATORS
@@ -38,12 +39,19 @@ class Value(Node):
 
 class TapeAdapter(BaseAdapter):
     name = "tape"
-    # Operators work on values by themselves; any other primitive finds the value among its arguments.
-    primitives: Mapping[str, Function] = {**GRAPH, **OPERATORS}
 
     def start(self, device: str, dtype: str, threads: int) -> Facts:
         self.table = numpy_meaning(dtype)
         return super().start(device, dtype, threads)
+
+    @property
+    def primitives(self) -> Mapping[str, Function]:
+        """Operators work on values by themselves; every other primitive is applied by a value."""
+        anchor = Value(0.0, self.table)
+        return {name: partial(self.call, anchor, name) for name in PRIMITIVES} | dict(OPERATORS)
+
+    def call(self, anchor: Value, name: str, *arguments: Any, **options: Any) -> Value:
+        return anchor.apply(name, arguments, options)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         return Value(np.asarray(array, self.dtype), self.table)

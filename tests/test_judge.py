@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossnn.formula.oracle import Exact
-from crossnn.parity.judge import LIMIT, ROUNDOFF, Judgement, Reference, judge
+from crossnn.parity.judge import Judgement, Reference, judge
+from crossnn.parity.rule import LIMIT, ROUNDOFF
 from crossnn.runs.cell import FAILURES
 
 INF, NAN = np.inf, np.nan

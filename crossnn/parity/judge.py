@@ -14,12 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossnn.formula.oracle import Exact
+from crossnn.parity.rule import FLOOR, ILL_CONDITIONED, LIMIT, ROUNDOFF
 from crossnn.runs.cell import Verdict, Worst, finite
-
-LIMIT = 64.0
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8}
-ILL_CONDITIONED = 1e-3
-FLOOR = 0.5
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
-from crossnn.parity.judge import LIMIT, Reference, ratios
+from crossnn.parity.judge import Reference, ratios
+from crossnn.parity.rule import LIMIT
 
 Arrays = dict[str, np.ndarray]
 

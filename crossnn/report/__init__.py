@@ -1,0 +1,1 @@
+"""Reports: what a run folder holds, as Markdown and as one HTML page."""

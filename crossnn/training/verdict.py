@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crossnn.parity.judge import FLOOR, LIMIT, ROUNDOFF
+from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
 from crossnn.runs.cell import Record, Training, Verdict, Worst, finite
 
 ORACLE = "oracle"
