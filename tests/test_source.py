@@ -180,7 +180,7 @@ def test_a_function_named_like_a_primitive_does_not_call_itself() -> None:
     assert compile_graph(graph_of("tanh(x)"), "tanh", MEANING)(0.5) == np.tanh(0.5)
 
 
-@pytest.mark.parametrize("text", ["exp(x)", "sum(where(x > 0, abs(x), 2**x))", "max(x) - min(x)"])
+@pytest.mark.parametrize("text", ["exp(x)", "sum(where(x > 0, abs(x), 2**x))", "abs(x) - sum(x)"])
 def test_generated_code_names_nothing_but_its_meaning(text: str) -> None:
     """The builtins are there for the frameworks below; the text itself never reaches one."""
     code = compile_graph(graph_of(text), "f", MEANING).__code__

@@ -6,6 +6,7 @@ derivative, in arbitrary precision, with no framework involved.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,11 +17,12 @@ import msgspec
 import numpy as np
 
 from crossnn.adapter import Native
-from crossnn.catalogue.build import formula_graph, settings
+from crossnn.catalogue.build import record_row, settings
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Activation, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row
 from crossnn.errors import CrossnnError
-from crossnn.formula.oracle import Exact, exact
+from crossnn.formula.graph import GRAPH, Graph, Node, constant
+from crossnn.formula.oracle import AGREEMENT, Exact, exact
 from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, started, subject_values
 from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step
@@ -28,8 +30,9 @@ from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
 from crossnn.parity.networks import layer_subjects, network_subject
 from crossnn.parity.optimizers import Steps, optimizer_steps
+from crossnn.parity.rule import ROUNDOFF
 from crossnn.parity.subject import Subject
-from crossnn.runs.cell import Cell, Record, Worst
+from crossnn.runs.cell import Cell, Record, Verdict, Worst, finite
 
 ORACLE = "oracle"
 
@@ -204,25 +207,32 @@ def _oracle_records(cell: Cell, row: Row) -> list[Record]:
 def _claimed_gradient(row: Activation | Loss, subject: Subject) -> Exact:
     """The claimed derivative, weighted as the subject's gradient is."""
     hyper, knobs = settings(row, {key: value for key, value in subject.settings.items() if key != "reduction"})
-    names = {**subject.params, **{key: value for key, value in subject.data.items() if key in ("t", "x")}}
-    graph = formula_graph(row, {key: value.shape for key, value in names.items()}, hyper, knobs, row.derivative)
-    claimed = exact(graph, names)[0]
-    shape = next(iter(subject.params.values())).shape
-    hi, lo = np.broadcast_to(claimed.hi, shape), np.broadcast_to(claimed.lo, shape)
-    if isinstance(row, Activation):
-        weights: Any = subject.data["weights"]
-    else:
-        weights = 1 / (np.prod(shape) if row.acts_on == "element" else shape[0])
-    product = hi * weights
-    return Exact(product, lo * weights)
+    (variable,) = subject.params
+    shape = subject.params[variable].shape
+    terms = float(np.prod(shape) if row.acts_on == "element" else shape[0])
+
+    def claimed(params: Any, data: Any) -> Node:
+        tape = params[variable].tape
+        names = {variable: params[variable], **{key: node for key, node in data.items() if key != "weights"}}
+        slope = GRAPH["broadcast"](record_row(row, row.derivative, names, tape, hyper, knobs), shape=shape)
+        return slope * data["weights"] if "weights" in data else slope / constant(tape, terms)
+
+    return exact(Graph.trace(claimed, subject.shapes), subject.arguments)[0]
 
 
 def _same(truth: Exact, other: Exact, subject: Subject, quantity: str) -> Judgement:
-    """Agreement of two values that are both exact: within 4 roundings of a double, kinks left out."""
-    noise = np.abs(truth.hi) / 16
-    skip = tuple(np.array([kink.index for kink in subject.kinks if kink.quantity == quantity]).T)
-    hi, lo, actual = np.array(truth.hi), np.array(truth.lo), np.array(other.hi)
-    if skip:
-        for array in (hi, lo, noise, actual):
-            array[skip] = 0
-    return judge(actual, Reference(Exact(hi, lo), noise, elementwise=True), "float64")
+    """Agreement of two values that are both exact, to 25 digits; kinks are left out."""
+    with np.errstate(all="ignore"):
+        error = np.abs((truth.hi - other.hi) + (truth.lo - other.lo))
+        relative = np.where(error == 0, 0.0, error / np.abs(truth.hi))
+    for kink in subject.kinks:
+        if kink.quantity == quantity:
+            relative[kink.index] = 0.0
+    same = (truth.hi == other.hi) | (np.isnan(truth.hi) & np.isnan(other.hi))
+    relative = np.where(same & ~np.isfinite(truth.hi), 0.0, np.where(np.isnan(relative), np.inf, relative))
+    index = np.unravel_index(int(np.argmax(relative)), relative.shape)
+    largest = float(relative[index])
+    digits = 32.0 if largest == 0 else max(0.0, min(32.0, -math.log10(largest)))
+    worst = Worst(tuple(map(int, index)), repr(float(truth.hi[index])), repr(float(other.hi[index])))
+    verdict: Verdict = "EQUAL" if largest <= 10.0**-AGREEMENT else "FORMULA"
+    return Judgement(verdict, finite(largest / ROUNDOFF["float64"]), round(digits, 2), worst)

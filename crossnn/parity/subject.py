@@ -18,6 +18,7 @@ from crossnn.formula.graph import Graph
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
+from crossnn.formula.shapes import Shape
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
 from crossnn.parity.judge import Reference, ratios
@@ -57,6 +58,10 @@ class Subject:
     update: Graph | None = None
     step: Graph | None = None
     rest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> dict[str, dict[str, Shape]]:
+        return {name: {key: value.shape for key, value in tree.items()} for name, tree in self.arguments.items()}
 
     @property
     def arguments(self) -> dict[str, Arrays]:
