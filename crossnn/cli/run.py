@@ -17,7 +17,7 @@ from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, thr
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.document import plain_table
 from crossnn.runs import journal, machine
-from crossnn.runs.cell import Cell
+from crossnn.runs.cell import ORACLE, Cell
 from crossnn.runs.runner import InterruptedRunError
 
 RUNS = Path("runs")
@@ -74,7 +74,7 @@ def _plan(
 ) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
     """All cells, the kind of every row, and its fingerprint."""
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.parity.plan import ORACLE, check_cells, train_cells
+    from crossnn.parity.plan import check_cells, train_cells
 
     catalogue = load_catalogue(files)
     for name in names:

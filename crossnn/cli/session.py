@@ -15,12 +15,11 @@ from crossnn import registry
 from crossnn.cli.options import Selection
 from crossnn.cli.progress import watch
 from crossnn.errors import CrossnnError, NothingRanError
-from crossnn.parity.plan import ORACLE
 from crossnn.report.differences import alike, failures, index, not_run_rows, where
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
 from crossnn.runs import machine, runner
-from crossnn.runs.cell import Cell, Done, Record, Training
+from crossnn.runs.cell import ORACLE, Cell, Done, Record, Training
 from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
 

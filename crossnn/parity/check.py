@@ -1,28 +1,23 @@
 """One check cell: run a specification on a backend and judge every quantity.
 
-The backend called `oracle` is the specification itself: its formula against its definition and its claimed
-derivative, in arbitrary precision, with no framework involved.
+The backend called `oracle` is the specification itself (proof.py), with no framework involved.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from crossnn.adapter import Native
-from crossnn.catalogue.build import record_row, settings
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Activation, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row
+from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
 from crossnn.errors import CrossnnError
-from crossnn.formula.graph import GRAPH, Graph, Node, constant
-from crossnn.formula.oracle import AGREEMENT, Exact, exact
+from crossnn.formula.oracle import Exact
 from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, started, subject_values
 from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step
@@ -30,11 +25,9 @@ from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
 from crossnn.parity.networks import layer_subjects, network_subject
 from crossnn.parity.optimizers import Steps, optimizer_steps
-from crossnn.parity.rule import ROUNDOFF
+from crossnn.parity.proof import proofs
 from crossnn.parity.subject import Subject
-from crossnn.runs.cell import Cell, Record, Verdict, Worst, finite
-
-ORACLE = "oracle"
+from crossnn.runs.cell import ORACLE, Cell, Record, Worst
 
 
 def check(cell: Cell) -> list[Record]:
@@ -43,7 +36,11 @@ def check(cell: Cell) -> list[Record]:
     catalogue = load_catalogue(cell.files)
     row = catalogue.find(cell.spec)
     try:
-        records = _oracle_records(cell, row) if cell.backend == ORACLE else _backend_records(cell, row, catalogue)
+        if cell.backend == ORACLE:
+            found = proofs(row, subjects_of(cell.spec, cell.files, cell.seed))
+            records = [_record(cell, row, quantity, judgement, case) for quantity, case, judgement in found]
+        else:
+            records = _backend_records(cell, row, catalogue)
     except Exception as error:  # whatever a framework throws is a result of this cell
         records = [_record(cell, row, "-", Judgement("ERROR", message=_one_line(error)))]
     records = apply_registry(cell, records)
@@ -181,58 +178,3 @@ def _without_kinks(subject: Subject, values: Values, references: Mapping[str, Re
         values[quantity] = actual
         changed[quantity] = replace(reference, exact=Exact(hi, lo), noise=noise, more_noise=None)
     return changed
-
-
-def _oracle_records(cell: Cell, row: Row) -> list[Record]:
-    """Formula = definition, and the claimed derivative = the derived one, to 25 digits."""
-    records: list[Record] = []
-    for subject in subjects_of(cell.spec, cell.files, cell.seed):
-        if not isinstance(subject, Subject):
-            continue
-        truth = subject.truth
-        if subject.definition is not None:
-            plain = replace(subject, definition=None, scalar_definition=None)
-            for quantity in subject.quantities:
-                found = _same(truth[quantity], plain.truth[quantity], subject, quantity)
-                records.append(_record(cell, row, f"formula = definition: {quantity}", found, subject.case))
-        if isinstance(row, Activation | Loss) and row.derivative:
-            claimed = _claimed_gradient(row, subject)
-            found = _same(truth["gradient"], claimed, subject, "gradient")
-            records.append(_record(cell, row, "claimed derivative", found, subject.case))
-    if not records:
-        records.append(_record(cell, row, "-", Judgement("NOT-RUN", message="states no definition and no derivative")))
-    return records
-
-
-def _claimed_gradient(row: Activation | Loss, subject: Subject) -> Exact:
-    """The claimed derivative, weighted as the subject's gradient is."""
-    hyper, knobs = settings(row, {key: value for key, value in subject.settings.items() if key != "reduction"})
-    (variable,) = subject.params
-    shape = subject.params[variable].shape
-    terms = float(np.prod(shape) if row.acts_on == "element" else shape[0])
-
-    def claimed(params: Any, data: Any) -> Node:
-        tape = params[variable].tape
-        names = {variable: params[variable], **{key: node for key, node in data.items() if key != "weights"}}
-        slope = GRAPH["broadcast"](record_row(row, row.derivative, names, tape, hyper, knobs), shape=shape)
-        return slope * data["weights"] if "weights" in data else slope / constant(tape, terms)
-
-    return exact(Graph.trace(claimed, subject.shapes), subject.arguments)[0]
-
-
-def _same(truth: Exact, other: Exact, subject: Subject, quantity: str) -> Judgement:
-    """Agreement of two values that are both exact, to 25 digits; kinks are left out."""
-    with np.errstate(all="ignore"):
-        error = np.abs((truth.hi - other.hi) + (truth.lo - other.lo))
-        relative = np.where(error == 0, 0.0, error / np.abs(truth.hi))
-    for kink in subject.kinks:
-        if kink.quantity == quantity:
-            relative[kink.index] = 0.0
-    same = (truth.hi == other.hi) | (np.isnan(truth.hi) & np.isnan(other.hi))
-    relative = np.where(same & ~np.isfinite(truth.hi), 0.0, np.where(np.isnan(relative), np.inf, relative))
-    index = np.unravel_index(int(np.argmax(relative)), relative.shape)
-    largest = float(relative[index])
-    digits = 32.0 if largest == 0 else max(0.0, min(32.0, -math.log10(largest)))
-    worst = Worst(tuple(map(int, index)), repr(float(truth.hi[index])), repr(float(other.hi[index])))
-    verdict: Verdict = "EQUAL" if largest <= 10.0**-AGREEMENT else "FORMULA"
-    return Judgement(verdict, finite(largest / ROUNDOFF["float64"]), round(digits, 2), worst)

@@ -8,9 +8,8 @@ from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.errors import CrossnnError, choices
-from crossnn.runs.cell import Cell, Implementation
+from crossnn.runs.cell import ORACLE, Cell, Implementation
 
-ORACLE = "oracle"
 NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
 """Kinds for which frameworks have implementations of their own."""
 

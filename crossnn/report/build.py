@@ -10,10 +10,10 @@ from typing import Any
 from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
 from crossnn.report.document import Block, Code, Figure, Heading, Table, Text, to_html, to_markdown
-from crossnn.report.summary import ORACLE, columns, counts, matrices, nothing_ran, sentence
+from crossnn.report.summary import columns, counts, matrices, nothing_ran, sentence
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
-from crossnn.runs.cell import Record, Training
+from crossnn.runs.cell import ORACLE, Record, Training
 from crossnn.training.verdict import judge_curves
 
 TITLE = "crossnn: one formula, many interpreters"

@@ -11,10 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from crossnn import registry
 from crossnn.report.document import Table
-from crossnn.runs.cell import Record, Verdict
-
-ORACLE = "oracle"
-"""The backend under which the specification itself is judged."""
+from crossnn.runs.cell import ORACLE, Record, Verdict
 
 WORST_FIRST: tuple[Verdict, ...] = (
     "ERROR", "FORMULA", "ACCURACY", "KNOWN", "ILL-CONDITIONED", "ROUNDING", "EQUAL", "KINK", "NOT-RUN",

@@ -17,6 +17,9 @@ Verdict = Literal[
 
 Implementation = Literal["formula", "native"]
 
+ORACLE = "oracle"
+"""The backend name of what needs no framework: proofs about a specification, and the reference of a training."""
+
 FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
 """Verdicts that make a run end with exit code 1."""
 

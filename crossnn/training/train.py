@@ -21,7 +21,7 @@ from crossnn.errors import SpecError
 from crossnn.experiment.task import Task
 from crossnn.formula.graph import map_tree
 from crossnn.parity.compute import function_of, started
-from crossnn.runs.cell import Cell, Record, Training
+from crossnn.runs.cell import ORACLE, Cell, Record, Training
 from crossnn.training.reference import reference_curve
 
 
@@ -32,7 +32,7 @@ def train(cell: Cell) -> list[Record | Training]:
     if not isinstance(row, Experiment):
         raise SpecError(f"{cell.spec!r} is a {row.kind}, not an experiment")
     task = Task(row, catalogue, cell.seed)
-    if cell.backend == "oracle":
+    if cell.backend == ORACLE:
         return [reference_curve(cell, task)]
     adapter, facts = started(cell.backend, cell.device, cell.dtype, cell.threads)
     return [_run(cell, task, adapter, dataclasses.asdict(facts))]

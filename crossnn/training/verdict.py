@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
-from crossnn.runs.cell import Record, Training, Verdict, Worst, finite
+from crossnn.runs.cell import ORACLE, Record, Training, Verdict, Worst, finite
 
-ORACLE = "oracle"
 QUANTITY = "loss curve"
 
 
