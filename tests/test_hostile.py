@@ -173,6 +173,22 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     assert "not UTF-8" in check(tmp_path / "bytes.toml").stderr
 
 
+def test_an_adapter_that_cannot_be_made_is_an_error_of_one_line() -> None:
+    result = CliRunner().invoke(main, ["show", "tanh", "--backend", "os:system"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: backend 'os:system' does not start: TypeError")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_damaged_machine_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text("")
+    for text, words in (("{", "cannot read"), ("[]", "no JSON object"), ('{"cores": 5}', "cores is 5")):
+        (tmp_path / "machine.json").write_text(text)
+        result = CliRunner().invoke(main, ["report", str(tmp_path)])
+        assert result.exit_code == 2, result.output
+        assert words in result.stderr
+
+
 def test_a_composed_row_has_a_new_fingerprint_when_a_part_of_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     shas = []

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -254,6 +255,17 @@ def test_cells_run_again_when_they_never_ran_or_their_spec_changed(tmp_path: Pat
     assert len(contents.entries) == 2
     assert len(contents.records) == 4
     assert len(contents.finished_cells()) == 2
+
+
+@pytest.mark.parametrize("status", ["crashed", "timeout"])
+def test_what_crashed_or_hung_is_tried_again(tmp_path: Path, status: Literal["crashed", "timeout"]) -> None:
+    (cell,) = cells("one")
+    with Journal(tmp_path) as book:
+        book.write(Done(cell=cell, status=status, message="killed"), [])
+    assert not journal.read(tmp_path).finished_cells()
+    with Journal(tmp_path, resume=True) as book:
+        book.write(*entry("one"))
+    assert [entry.done.status for entry in journal.read(tmp_path).entries] == ["ok"]
 
 
 def test_a_run_folder_belongs_to_one_run(tmp_path: Path) -> None:

@@ -160,4 +160,4 @@ def test_refusals_say_what_to_do(arguments: list[str], message: str) -> None:
 
 
 def test_networks_and_experiments_are_shown_by_what_they_are_made_of() -> None:
-    assert "hidden1 > relu1" in show("mlp")
+    assert "dense  name = hidden1, units = 64" in show("mlp")

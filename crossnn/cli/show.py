@@ -14,9 +14,9 @@ import click
 
 from crossnn.catalogue.example import SHOWABLE, Example, example
 from crossnn.catalogue.load import load_catalogue
-from crossnn.catalogue.rows import Formulated, Layer, Optimizer, Row
+from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
 from crossnn.cli.options import comma_list, split_arguments
-from crossnn.errors import SpecError
+from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import Graph, leaves
@@ -120,12 +120,38 @@ def _table(row: Row, knobs: Mapping[str, bool | str]) -> str:
         parts.append(_section("update", "\n".join(row.update)))
     elif isinstance(row, Layer):
         parts += [_section(title, text) for title, text in row.texts()]
-    else:
-        parts.append(_section("made of", row.summary))
+    elif isinstance(row, Network):
+        parts.append(_section("layers", "\n".join(_inline(layer) for layer in row.layers)))
+    elif isinstance(row, Experiment):
+        parts.append(_section("made of", "\n".join(_parts(row))))
     chosen = ", ".join(f"{name} = {value}".lower() for name, value in knobs.items())
     lines = latex_lines(row, knobs)
     title = f"LaTeX, with {chosen}" if chosen else "LaTeX"
     return "\n\n".join([*parts, *([_section(title, "\n".join(lines))] if lines else [])])
+
+
+def _inline(table: Mapping[str, Any]) -> str:
+    """`dense units = 10, kernel = he_normal`: what is meant first, then how."""
+    first = next((key for key in ("layer", "use") if key in table), "")
+    rest = ", ".join(f"{key} = {_plain(value)}" for key, value in table.items() if key != first)
+    return f"{table.get(first, '')}  {rest}".strip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _parts(row: Experiment) -> Iterator[str]:
+    yield f"data         {row.data}, {row.held_out:g} of it held out"
+    yield f"network      {row.network}"
+    yield f"loss         {row.loss}"
+    yield f"optimizer    {_inline(row.optimizer)}"
+    for one in row.regularizers:
+        yield f"regularizer  {_inline(one)}"
+    yield f"metrics      {', '.join(row.metrics) or 'none'}"
+    yield f"training     {row.epochs} epochs, batches of {row.batch_size}, seed {row.seed}"
 
 
 def _settings(row: Row) -> Iterator[tuple[str, str]]:
@@ -136,6 +162,8 @@ def _settings(row: Row) -> Iterator[tuple[str, str]]:
     yield "knobs", "; ".join(f"{name} = {' | '.join(map(str, all_)).lower()}" for name, all_ in choices.items())
     if isinstance(row, Optimizer):
         yield "state", ", ".join(f"{slot} from {start}" for slot, start in row.state.items())
+    if isinstance(row, Network):
+        yield "input", f"{_plain(row.input)} (one sample)"
     if isinstance(row, Layer):
         yield "learned", ", ".join(f"{name} [{', '.join(one.shape)}]" for name, one in row.params.items())
     if isinstance(row, Formulated) and row.kinks:
@@ -192,8 +220,13 @@ def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if ":" in name and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    adapter = registry.load(name)
-    adapter.start("cpu", "float64", 1)
+    try:
+        adapter = registry.load(name)
+        adapter.start("cpu", "float64", 1)
+    except CrossnnError:
+        raise
+    except Exception as error:  # anyone's adapter may raise anything
+        raise BackendError(f"backend {name!r} does not start: {type(error).__name__}: {error}") from error
     graphs = [(one.row.name, one.graph)]
     if gradient:
         graphs.append((f"{one.row.name}_gradient", _derivative(one)))

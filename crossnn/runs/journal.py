@@ -55,13 +55,14 @@ class Contents:
         return [r for entry in self.entries for r in entry.records if isinstance(r, Training)]
 
     def finished_cells(self, shas: Mapping[str, str] | None = None) -> set[str]:
-        """Keys of the cells that need not run again: not those that never ran, nor those whose specification has
-        changed since (`shas`: the present fingerprint of each)."""
+        """Keys of the cells that need not run again: not those that never ran or whose process ended or hung (memory
+        may have been short, or the time limit), nor those whose specification has changed since (`shas`: the present
+        fingerprint of each)."""
         now = shas or {}
         return {
             entry.done.cell.key
             for entry in self.entries
-            if entry.done.status != "not-run"
+            if entry.done.status == "ok"
             and all(not r.spec_sha or now.get(r.spec, r.spec_sha) == r.spec_sha for r in entry.records)
         }
 

@@ -80,6 +80,9 @@ def read(folder: Path) -> dict[str, Any]:
         raise CrossnnError(f"cannot read {folder / NAME}: {error}") from error
     if not isinstance(found, dict):
         raise CrossnnError(f"{folder / NAME} is not a machine record: it holds no JSON object")
+    for key in ("packages", "cores"):
+        if not isinstance(found.get(key) or {}, dict):
+            raise CrossnnError(f"{folder / NAME} is not a machine record: {key} is {found[key]!r}, not an object")
     return found
 
 
