@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from crossnn.report.chart import line_chart
 from crossnn.report.document import Block, Figure, Heading, Table, Text
 from crossnn.report.summary import number, place, verdict_cell
-from crossnn.runs.cell import Record, Training
+from crossnn.runs.cell import ORACLE, Record, Training
 from crossnn.training.verdict import QUANTITY
 
 
@@ -51,14 +51,27 @@ def training_table(group: Sequence[Training]) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            training.backend, training.mode, training.dtype, str(training.seed), _last(training.loss),
+            *_who(training), training.dtype, str(training.seed), _last(training.loss),
             _last(training.held_out_loss), *(_last(training.metrics.get(metric, ()), 4) for metric in metrics),
-            number(training.first_step_seconds), number(training.step_seconds * 1000, 3), number(training.seconds, 3),
-            str(training.steps), number(training.curve_r),
+            *_seconds(training), str(training.steps), number(training.curve_r),
         ]
         for training in group
     ]  # fmt: skip
     return Table(heads, rows)
+
+
+def _who(training: Training) -> tuple[str, str]:
+    """Backend and mode; the reference curve, which stands for the oracle here, is NumPy's in float64."""
+    return ("reference", "numpy") if training.backend == ORACLE else (training.backend, training.mode)
+
+
+def _seconds(training: Training) -> list[str]:
+    """First step, one step and all; the reference's time says nothing about a framework."""
+    if training.backend == ORACLE:
+        return ["-"] * 3
+    return [
+        number(training.first_step_seconds), number(training.step_seconds * 1000, 3), number(training.seconds, 3),
+    ]  # fmt: skip
 
 
 def _last(values: Sequence[float | None], digits: int = 7) -> str:
@@ -84,7 +97,7 @@ def _figures(experiment: str, group: Sequence[Training]) -> list[Block]:
     for dtype in dtypes:
         seed = min(training.seed for training in group if training.dtype == dtype)
         across = "step" if all(len(t.loss) == t.steps for t in group) else "epoch"
-        curves = {(t.backend, t.mode): t.loss for t in group if t.dtype == dtype and t.seed == seed}
+        curves = {_who(t): t.loss for t in group if t.dtype == dtype and t.seed == seed}
         svg = line_chart(curves, across=across, up="training loss")
         if svg:
             suffix = f"-{dtype}" if len(dtypes) > 1 else ""
