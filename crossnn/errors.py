@@ -32,6 +32,10 @@ class BackendError(CrossnnError):
     """A backend is unknown, not installed, or lacks what was asked of it."""
 
 
+class UnavailableError(BackendError):
+    """A backend is installed but cannot start as asked here (no such device or dtype): NOT-RUN, no finding."""
+
+
 class NothingRanError(CrossnnError):
     """Everything that was asked for was NOT-RUN: no evidence was produced."""
 

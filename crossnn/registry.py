@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossnn.errors import BackendError, unknown
+from crossnn.errors import BackendError, choices, unknown
 
 if TYPE_CHECKING:
     from crossnn.adapter import Adapter
 
 ENTRY_POINTS = "crossnn.backends"
+MEMBERS = ("modes", "start", "tensor", "array", "value_and_grad", "compile", "wait", "native")
+"""What an adapter has, started or not."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def backends() -> dict[str, Backend]:
     """Every registered backend: the built-in ones first, then those of installed packages."""
     found = dict(BUILT_IN)
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        found.setdefault(point.name, Backend(point.name, point.value, hint=f"see the package that offers {point.name}"))
+        hint = f"see the package that offers the backend {point.name!r}"
+        found.setdefault(point.name, Backend(point.name, point.value, (point.module.split(".")[0],), hint))
     return found
 
 
@@ -94,9 +97,16 @@ def load(name: str) -> Adapter:
     try:
         adapter: Adapter = getattr(importlib.import_module(module), attribute)()
     except ModuleNotFoundError as error:
-        if error.name in ("crossnn.backends", module):
-            raise BackendError(f"backend {name!r}: module {module} not found; run 'pip install -e .' first") from error
-        raise BackendError(f"backend {name!r} failed to import {error.name!r}: {backend.hint}") from error
+        hint = "run 'pip install -e .' first" if error.name == "crossnn.backends" else backend.hint
+        raise BackendError(f"backend {name!r} failed to import {error.name!r}: {hint}") from error
     except AttributeError as error:
         raise BackendError(f"backend {name!r}: {module} has no class {attribute!r}") from error
+    except TypeError as error:
+        raise BackendError(f"backend {name!r}: {backend.path} cannot be made without arguments: {error}") from error
+    lacking = [member for member in MEMBERS if not hasattr(adapter, member)]
+    if lacking or not adapter.modes:
+        raise BackendError(
+            f"backend {name!r}: {backend.path} makes no adapter; it lacks {choices(lacking or ['a mode'])}. "
+            "Subclass crossnn.adapter.BaseAdapter, as tests/example_adapter.py does."
+        )
     return adapter

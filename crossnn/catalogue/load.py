@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -40,6 +40,18 @@ class Catalogue:
         if name not in self.rows:
             raise UnknownNameError(unknown("specification", name, self.rows, "See 'crossnn list'."))
         return self.rows[name]
+
+    def with_parts(self, names: Iterable[str]) -> list[str]:
+        """The named rows and all that they are made of, in reading order."""
+        wanted: set[str] = set()
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            if name not in wanted:
+                wanted.add(name)
+                row = self.find(name)
+                pending += _names(msgspec.to_builtins(row)) & self.rows.keys() if row.kind in COMPOSED else []
+        return [name for name in self.rows if name in wanted]
 
     def of_kind(self, *kinds: str) -> list[Row]:
         return [row for row in self.rows.values() if row.kind in kinds]

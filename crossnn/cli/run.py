@@ -36,7 +36,8 @@ def run(
 ) -> None:
     """Check the catalogue, train the experiments on every backend and mode, and write a report.
 
-    Without a name, all experiments are trained. The run folder holds results.jsonl (every result as it came),
+    Without a name, the whole catalogue is checked and all experiments are trained; else the named ones, and of the
+    catalogue what they are made of. The run folder holds results.jsonl (every result as it came),
     machine.json, report.md and report.html.
     """
     from crossnn.report.build import write_report
@@ -84,7 +85,7 @@ def _plan(
             )
     dtypes = ("float64",) if quick and not chosen.dtypes_given else chosen.dtypes
     cells = check_cells(
-        list(catalogue.rows) if files else [],
+        catalogue.with_parts(names) if names else list(catalogue.rows) if files else [],
         files=files,
         backends=chosen.backends,
         modes=chosen.modes,

@@ -119,7 +119,7 @@ def say_left_out(chosen: Selection) -> None:
     here = [name for name in chosen.backends if name not in chosen.missing]
     slow = [f"{name} {mode}" for name in here for mode in registry.find(name).slow_modes]
     if slow:
-        text = f"Not checked: {', '.join(slow)}, which compile for seconds per formula; --mode all checks them too."
+        text = f"Not checked: {', '.join(slow)} (seconds of compilation per formula); --mode all checks all modes."
         click.echo(text, err=chosen.json_file == "-")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from crossnn.catalogue.build import batch_loss, initial_state, record_row, settings, update_graph
 from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.network import Assembly, add_regularizers, assemble, draw_masks, initial_parameters
-from crossnn.catalogue.rows import Experiment, Formulated, Loss, Metric, Network, Optimizer, Regularizer
-from crossnn.errors import SpecError
+from crossnn.catalogue.rows import Experiment, Formulated, Loss, Metric, Network, Optimizer, Regularizer, Row
+from crossnn.errors import SpecError, unknown
 from crossnn.experiment.data import Data, load_data
 from crossnn.formula.derive import gradients
 from crossnn.formula.evaluate import replay
@@ -139,17 +139,24 @@ class Task:
 
 def parts(row: Experiment, catalogue: Catalogue) -> tuple[Network, Loss]:
     """The network and the loss that an experiment names."""
-    network, loss = catalogue.find(row.network), catalogue.find(row.loss)
-    if not isinstance(network, Network) or not isinstance(loss, Loss):
-        raise SpecError(f"{row.file}: [{row.name}]: network and loss must name rows of those kinds")
+    network, loss = _part(row, catalogue, "network", row.network), _part(row, catalogue, "loss", row.loss)
+    assert isinstance(network, Network)
+    assert isinstance(loss, Loss)
     return network, loss
+
+
+def _part(row: Experiment, catalogue: Catalogue, kind: str, name: str) -> Row:
+    """The row of this kind and name; SpecError with the names that would do."""
+    known = {one.name: one for one in catalogue.of_kind(kind)}
+    if name not in known:
+        raise SpecError(f"{row.file}: [{row.name}]: {unknown(kind, name, known)}")
+    return known[name]
 
 
 def optimizer_of(row: Experiment, catalogue: Catalogue) -> Rule:
     """The optimizer that an experiment names, with its hyper-parameters and knobs set."""
-    optimizer = catalogue.find(str(row.optimizer.get("use", "")))
-    if not isinstance(optimizer, Optimizer):
-        raise SpecError(f"{row.file}: [{row.name}]: optimizer.use must name an optimizer")
+    optimizer = _part(row, catalogue, "optimizer", str(row.optimizer.get("use", "")))
+    assert isinstance(optimizer, Optimizer)
     return optimizer, *settings(optimizer, {key: value for key, value in row.optimizer.items() if key != "use"})
 
 
@@ -157,9 +164,8 @@ def regularizers(row: Experiment, catalogue: Catalogue) -> list[tuple[Formulated
     """(regularizer, settings, parameter slot) for each of an experiment's regularizers."""
     terms: list[tuple[Formulated, dict[str, Any], str]] = []
     for term in row.regularizers:
-        found = catalogue.find(str(term.get("use", "")))
-        if not isinstance(found, Regularizer):
-            raise SpecError(f"{row.file}: [{row.name}]: regularizers.use must name a regularizer")
+        found = _part(row, catalogue, "regularizer", str(term.get("use", "")))
+        assert isinstance(found, Regularizer)
         given = {key: value for key, value in term.items() if key not in ("use", "on")}
         terms.append((found, given, str(term.get("on", "kernel"))))
     return terms

@@ -62,7 +62,8 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
             return mp.one if y == 0 else zero if y > 0 else inf
         if x < 0 and not mp.isint(y):
             return nan
-        return x**y if abs(y * mp.log(abs(x))) < _BEYOND else nan
+        size = y * mp.log(abs(x))
+        return x**y if abs(size) < _BEYOND else zero if size < 0 else inf
 
     def compare(function: Callable[[Any, Any], bool]) -> Callable[..., Any]:
         raw = np.frompyfunc(function, 2, 1)

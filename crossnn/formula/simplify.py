@@ -134,10 +134,15 @@ def _filled(node: Node) -> Node | None:
 
 
 def _combine(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-    """`x + (-y)` is `x - y`; arithmetic on arrays of one repeated number happens once, on the number."""
+    """`x + (-y)` is `x - y`, `-1*x` is `-x`; arithmetic on arrays of one repeated number happens once, on that."""
     tape = inputs[0].tape if inputs else []
-    if node.operation == "add" and inputs[1].operation == "negative":
-        return Node(tape, "subtract", (inputs[0], *inputs[1].inputs), {}, node.shape, node.dtype, node.name)
+    opposite = {"add": "subtract", "subtract": "add"}.get(node.operation)
+    if opposite and inputs[1].operation == "negative":
+        return Node(tape, opposite, (inputs[0], *inputs[1].inputs), {}, node.shape, node.dtype, node.name)
+    if node.operation == "multiply" and any(_is(one, -1.0) for one in inputs):
+        other = inputs[0] if _is(inputs[1], -1.0) else inputs[1]
+        if other.shape == node.shape:
+            return Node(tape, "negative", (other,), {}, node.shape, node.dtype, node.name)
     numbers = tuple(fill for fill in map(_filled, inputs) if fill is not None)
     if len(numbers) == len(inputs) and any(child.operation == "broadcast" for child in inputs):
         if node.operation in ("reshape", "broadcast"):

@@ -16,9 +16,16 @@ import numpy as np
 from crossnn.adapter import Native
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
-from crossnn.errors import CrossnnError
+from crossnn.errors import CrossnnError, UnavailableError
 from crossnn.formula.oracle import Exact
-from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, started, subject_values
+from crossnn.parity.compute import (
+    Values,
+    first_mode,
+    native_optimizer_values,
+    optimizer_values,
+    started,
+    subject_values,
+)
 from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
@@ -36,11 +43,14 @@ def check(cell: Cell) -> list[Record]:
     catalogue = load_catalogue(cell.files)
     row = catalogue.find(cell.spec)
     try:
+        cell = msgspec.structs.replace(cell, mode=cell.mode or first_mode(cell.backend))
         if cell.backend == ORACLE:
             found = proofs(row, subjects_of(cell.spec, cell.files, cell.seed))
             records = [_record(cell, row, quantity, judgement, case) for quantity, case, judgement in found]
         else:
             records = _backend_records(cell, row, catalogue)
+    except UnavailableError as error:
+        records = [_record(cell, row, "-", Judgement("NOT-RUN", message=str(error)))]
     except Exception as error:  # whatever a framework throws is a result of this cell
         records = [_record(cell, row, "-", Judgement("ERROR", message=_one_line(error)))]
     records = apply_registry(cell, records)
@@ -86,7 +96,6 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
 
 def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]:
     adapter, _ = started(cell.backend, cell.device, cell.dtype, cell.threads)
-    cell = msgspec.structs.replace(cell, mode=cell.mode or adapter.modes[0])
     native = cell.implementation == "native"
     records: list[Record] = []
     for subject in subjects_of(cell.spec, cell.files, cell.seed):
@@ -102,8 +111,10 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
             records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
         else:
             values = subject_values(adapter, cell.mode, subject, own, row.kind)
-            records += _kinks(cell, row, subject, values, own)
-            references = _without_kinks(subject, values, subject.references(cell.dtype))
+            references: Mapping[str, Reference] = subject.references(cell.dtype)
+            if all(values[name].shape == references[name].exact.hi.shape for name in values):
+                records += _kinks(cell, row, subject, values, own)
+                references = _without_kinks(subject, values, references)
             records += _judged(cell, row, subject.case, values, references, own, subject.quantities)
     if not records:
         nothing = Judgement("NOT-RUN", message=f"{cell.backend} has no native {row.name}: the formula runs instead")

@@ -10,7 +10,7 @@ import numpy as np
 
 from crossnn import registry
 from crossnn.adapter import Adapter, Facts, Native
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, UnavailableError
 from crossnn.formula.graph import Graph, map_tree
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
@@ -26,12 +26,20 @@ def _adapter(name: str) -> tuple[Adapter, dict[str, Any]]:
     return registry.load(name), {}
 
 
+def first_mode(name: str) -> str:
+    """The mode in which a backend runs every primitive as it is called."""
+    return _adapter(name)[0].modes[0]
+
+
 def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, Facts]:
     """The backend, started for this device and dtype, with a canary: one number that a shorter dtype cannot hold."""
     adapter, state = _adapter(name)
     wanted = (device, dtype, threads)
     if state.get("wanted") != wanted:
-        state["facts"] = adapter.start(device, dtype, threads)
+        try:
+            state["facts"] = adapter.start(device, dtype, threads)
+        except BackendError as error:
+            raise UnavailableError(str(error)) from error
         state["wanted"] = wanted
         if dtype == "float64":
             canary = np.array([1.0 + 2.0**-40])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Row
+from crossnn.catalogue.rows import Activation, Loss, Row
 from crossnn.errors import CrossnnError, choices
 from crossnn.runs.cell import ORACLE, Cell, Implementation
 
@@ -56,12 +56,12 @@ def check_cells(
         Cell(task="check", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
         for row in rows
         for seed in seeds
-        if row.kind in ("activation", "loss") and "formula" in implementations
+        if isinstance(row, Activation | Loss) and (row.definition or row.derivative) and "formula" in implementations
     ]
     for backend in asked:
         for row in rows:
             for implementation in implementations:
-                if implementation == "native" and (row.kind not in NATIVE_KINDS or backend == "numpy"):
+                if implementation == "native" and (backend == "numpy" or not _may_be_native(row)):
                     continue
                 cells += [
                     Cell(
@@ -74,6 +74,12 @@ def check_cells(
                     for mode in _native_modes(row, implementation, modes_of(backend, modes, slow=False))
                 ]  # fmt: skip
     return _some(cells, asked, modes)
+
+
+def _may_be_native(row: Row) -> bool:
+    """A user's row that takes the name of a built-in one is another formula, of which no framework has its own."""
+    built_in = load_catalogue().rows.get(row.name)
+    return row.kind in NATIVE_KINDS and built_in is not None and built_in.sha == row.sha
 
 
 def _native_modes(row: Row, implementation: str, modes: list[str]) -> list[str]:

@@ -17,12 +17,13 @@ import numpy as np
 from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Experiment
-from crossnn.errors import SpecError
+from crossnn.errors import SpecError, UnavailableError
 from crossnn.experiment.task import Task
 from crossnn.formula.graph import map_tree
 from crossnn.parity.compute import function_of, started
 from crossnn.runs.cell import ORACLE, Cell, Record, Training
 from crossnn.training.reference import reference_curve
+from crossnn.training.verdict import not_run
 
 
 def train(cell: Cell) -> list[Record | Training]:
@@ -34,7 +35,10 @@ def train(cell: Cell) -> list[Record | Training]:
     task = Task(row, catalogue, cell.seed)
     if cell.backend == ORACLE:
         return [reference_curve(cell, task)]
-    adapter, facts = started(cell.backend, cell.device, cell.dtype, cell.threads)
+    try:
+        adapter, facts = started(cell.backend, cell.device, cell.dtype, cell.threads)
+    except UnavailableError as error:
+        return [not_run(cell, row.sha, str(error))]
     return [_run(cell, task, adapter, dataclasses.asdict(facts))]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
-from crossnn.runs.cell import ORACLE, Record, Training, Verdict, Worst, finite
+from crossnn.runs.cell import ORACLE, Cell, Record, Training, Verdict, Worst, finite
 
 QUANTITY = "loss curve"
 
@@ -29,6 +29,15 @@ def judge_curves(trainings: Sequence[Training]) -> tuple[list[Training], list[Re
         judged.append(msgspec.structs.replace(training, curve_r=record.r))
         records.append(record)
     return judged, records
+
+
+def not_run(cell: Cell, sha: str, reason: str) -> Record:
+    """The record of a training for which the backend could not start."""
+    return Record(
+        spec=cell.spec, kind="experiment", backend=cell.backend, implementation="formula", mode=cell.mode,
+        dtype=cell.dtype, device=cell.device, quantity=QUANTITY, verdict="NOT-RUN", seed=cell.seed, spec_sha=sha,
+        case="training", message=reason,
+    )  # fmt: skip
 
 
 def _record(training: Training, reference: Training | None) -> Record:
