@@ -152,8 +152,8 @@ def _judged(
 
 
 def _hint(found: Judgement, dtype: str) -> str:
-    if dtype == "float64" and found.digits is not None and 6 <= found.digits <= 9.5:
-        return "; agrees to about 8 digits, as if a float32 number took part"
+    if dtype == "float64" and found.typical_digits is not None and 6 <= found.typical_digits <= 9.5:
+        return "; most of what departs agrees to about 8 digits, as if a float32 number took part"
     return ""
 
 

@@ -47,13 +47,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What `judge` found; the fields of a record that depend on numbers alone."""
+    """What `judge` found; the fields of a record that depend on numbers alone. `digits` is of the worst element,
+    `typical_digits` the median of all that fail: the worst may be an underflow that hides what the others say."""
 
     verdict: Verdict
     r: float | None = None
     digits: float | None = None
     worst: Worst | None = None
     message: str = ""
+    typical_digits: float | None = None
 
 
 def errors(actual: np.ndarray, exact: Exact, dtype: str) -> np.ndarray:
@@ -113,7 +115,17 @@ def judge(actual: np.ndarray, reference: Reference, dtype: str) -> Judgement:
         _digits(actual, reference.exact, index),
         _worst(actual, hi, index),
         message,
+        _typical_digits(actual, reference.exact, judged > LIMIT),
     )
+
+
+def _typical_digits(actual: np.ndarray, exact: Exact, failing: np.ndarray) -> float | None:
+    if not np.any(failing):
+        return None
+    with np.errstate(all="ignore"):
+        relative = np.abs((actual.astype(np.float64) - exact.hi) - exact.lo)[failing] / np.abs(exact.hi[failing])
+        digits = np.clip(-np.log10(relative), 0, 17)
+    return float(np.median(np.where(np.isnan(digits), 0.0, digits)))
 
 
 def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
