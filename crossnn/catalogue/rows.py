@@ -6,7 +6,7 @@ allowed. Formulas stay text here and are parsed by `check_formulas` at loading t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -204,8 +204,8 @@ def check_formulas(row: Row) -> None:
             raise FormulaError("update: no line assigns w, so nothing would be learned")
 
 
-def _named(key: str, reader: object, text: str) -> None:
+def _named(key: str, reader: Callable[[str], Formula], text: str) -> None:
     try:
-        reader(text)  # type: ignore[operator]
+        reader(text)
     except FormulaError as error:
         raise FormulaError(f"{key}: {error}") from None
