@@ -23,7 +23,9 @@ from click.testing import CliRunner, Result
 
 from crossnn import registry
 from crossnn.cli import COMMANDS, main
+from crossnn.cli.options import _check_modes
 from crossnn.cli.session import describe_finding
+from crossnn.errors import BackendError
 from crossnn.registry import Backend
 from crossnn.runs.cell import Cell, Record
 
@@ -328,6 +330,12 @@ def test_ctrl_c_in_a_terminal_ends_with_130_and_says_how_to_go_on(tmp_path: Path
     assert int(finished[1]) == int(finished[2]) - 1, "all but the one that hangs"
     assert "Continue with the same command with --resume --out here" in " ".join(text.split())
     assert "Traceback" not in text
+
+
+def test_all_modes_are_a_mode() -> None:
+    _check_modes(["numpy", "jax"], ["all", "jit"])
+    with pytest.raises(BackendError, match="unknown mode 'jit'"):
+        _check_modes(["numpy"], ["jit"])
 
 
 def test_a_finding_is_described_once_with_all_its_places() -> None:

@@ -18,6 +18,7 @@ from crossnn.runs.cell import Implementation
 DTYPES = ("float64", "float32")
 LONGEST = 7 * 24 * 3600.0
 """The largest --timeout: a week."""
+ALL_MODES = "all"
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("formula", "native")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,7 +54,7 @@ def selection(command: F) -> F:
             click.option("--backend", multiple=True, callback=comma_list(), metavar="NAME", help="numpy, torch, "
                          "tensorflow, jax, or your own package.module:Adapter; repeatable. Default: all installed."),
             click.option("--mode", multiple=True, callback=comma_list(), metavar="NAME", help="eager, compiled, "
-                         "graph, xla, jit ...; repeatable. Default: all that the backend has."),
+                         "graph, xla, jit ..., or all; repeatable. Default: check leaves out the slow ones."),
             click.option("--dtype", multiple=True, callback=comma_list(DTYPES), metavar="NAME",
                          help="float64, float32. Default: both; trainings in float64."),
             click.option("--device", multiple=True, callback=comma_list(), metavar="NAME", help="Default: cpu."),
@@ -137,9 +138,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_modes(backends: Sequence[str], modes: Sequence[str]) -> None:
     """A mode must exist in one of the backends; those of an adapter that is not registered are not known here."""
-    known: list[str] = []
+    known: list[str] = [ALL_MODES]
     for name in backends:
-        own = getattr(registry.find(name), "modes", ())
+        own = registry.find(name).modes
         if not own:
             return
         known += own

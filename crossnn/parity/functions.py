@@ -111,8 +111,10 @@ def _loss(
         for index, value in zip(np.ndindex(shape), special, strict=False):
             y[index], t[index] = inputs.single([0.5 + value])[0], 0.5
     elif row.points:
-        for index, value in zip(np.ndindex(shape), [*row.points, *row.points], strict=False):
-            y[index] = value
+        listed = [(value, label) for label in (0.0, 1.0) for value in row.points]  # each point with either label
+        for index, (value, label) in zip(np.ndindex(shape), listed, strict=False):
+            y[index] = inputs.single([value])[0]
+            t[index] = label if row.target == "binary" else t[index]
     params, data = {"y": y}, {"t": t}
 
     def forward(text: str) -> Graph:
