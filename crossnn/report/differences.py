@@ -79,10 +79,10 @@ def known_blocks(records: Iterable[Record]) -> list[Block]:
         spread = f"{number(min(sizes))} to {number(max(sizes))}" if sizes else "-"
         quantities = ", ".join(sorted({record.quantity for record in group}))
         messages = list(dict.fromkeys(record.message for record in group if record.message))
-        rows.append([name, what, backend, dtype, quantities, str(len(group)), spread, "; ".join(messages[:2])])
+        rows.append([name, what, backend, dtype, "; ".join(messages[:2]), quantities, str(len(group)), spread])
     if not rows:
         return []
-    heads = ["id", "what", "backend", "dtype", "quantities", "times", "r", "remarks"]
+    heads = ["id", "what", "backend", "dtype", "cause", "quantities", "times", "r"]
     return [Heading(3, "Known differences"), Table(heads, rows)]
 
 
