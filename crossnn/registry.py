@@ -28,7 +28,7 @@ class Backend:
     """Where an adapter lives, what it needs, how that is installed, and in which modes it runs. Modes are repeated here
     so that planning imports no framework (a test compares them with the adapter's own); those of a third party are
     unknown until it is loaded, so it is planned in its first mode. `slow_modes` compile for seconds per formula and are
-    checked only where asked for."""
+    checked only where asked for. `natives`: whether the framework has layers, losses or optimizers of its own."""
 
     name: str
     path: str
@@ -36,6 +36,7 @@ class Backend:
     hint: str = ""
     modes: tuple[str, ...] = ()
     slow_modes: tuple[str, ...] = ()
+    natives: bool = True
 
     @property
     def missing(self) -> list[str]:
@@ -45,7 +46,12 @@ class Backend:
 
 BUILT_IN: Mapping[str, Backend] = {
     "numpy": Backend(
-        "numpy", "crossnn.backends.numpy_adapter:NumpyAdapter", ("numpy",), "pip install numpy", ("eager", "compiled")
+        "numpy",
+        "crossnn.backends.numpy_adapter:NumpyAdapter",
+        ("numpy",),
+        "pip install numpy",
+        ("eager", "compiled"),
+        natives=False,
     ),
     "torch": Backend(
         "torch",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crossnn import registry
 from crossnn.errors import BackendError, UnavailableError
+from crossnn.parity import compute
 from crossnn.parity.compute import started
 from crossnn.runs.cell import Cell
 from crossnn.runs.execute import run_cell
@@ -77,3 +79,12 @@ def test_a_device_that_is_not_here_is_not_run() -> None:
         assert record.record == "check"
         assert record.verdict == "NOT-RUN"
         assert "cpu only" in record.message
+
+
+def test_a_backend_that_silently_computes_short_is_refused_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = registry.load("numpy")
+    monkeypatch.setattr(adapter, "tensor", lambda array: np.asarray(array, np.float32))
+    monkeypatch.setattr(compute, "_adapter", lambda name, state={}: (adapter, state))
+    for _ in range(2):
+        with pytest.raises(BackendError, match="started for float64 but computes in float32"):
+            started("numpy", "cpu", "float64", 1)

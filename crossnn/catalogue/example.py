@@ -21,8 +21,6 @@ BATCH, FEATURES = 2, 3
 SHOWABLE = (*VARIABLES, "layer", "optimizer")
 """Kinds that are formulas themselves; networks and experiments are made of them."""
 
-Scope = Mapping[str, Node]
-
 
 @dataclass(frozen=True)
 class Example:

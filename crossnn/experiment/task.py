@@ -18,6 +18,7 @@ from crossnn.experiment.data import Data, load_data
 from crossnn.formula.derive import gradients
 from crossnn.formula.evaluate import replay
 from crossnn.formula.graph import Graph, Node
+from crossnn.formula.shapes import Shape
 from crossnn.formula.simplify import simplify
 
 Arrays = dict[str, np.ndarray]
@@ -52,11 +53,7 @@ class Task:
 
     @property
     def state(self) -> dict[str, Arrays]:
-        optimizer, hyper, _ = self.optimizer
-        start = initial_state(optimizer, hyper)
-        return {
-            slot: {name: np.full(value.shape, start[slot]) for name, value in self.params.items()} for slot in start
-        }
+        return first_state(self.optimizer, self._shapes["params"])
 
     @property
     def optimizer(self) -> Rule:
@@ -85,11 +82,10 @@ class Task:
         }
 
     def _objective(self, params: Mapping[str, Node], data: Mapping[str, Node]) -> Node:
-        network, loss = parts(self.row, self.catalogue)
+        network, _ = parts(self.row, self.catalogue)
         draws = {name: data[name] for name in self.plan.draws}
         assembly = assemble(network, self.catalogue, data["x"], params=params, draws=draws)
-        value = batch_loss(loss, assembly.prediction, data["t"], *settings(loss, {}))
-        return add_regularizers(value, regularizers(self.row, self.catalogue), assembly.params)
+        return objective_of(self.row, self.catalogue, assembly, data["t"])
 
     @cached_property
     def objective(self) -> Graph:
@@ -127,14 +123,36 @@ class Task:
 
         def function(params: Any, state: Any, data: Any, lr: Node, t: Node) -> Any:
             loss = self._objective(params, data)
-            found = dict(zip(params, gradients(loss, list(params.values())), strict=True))
-            arguments = {"params": params, "gradients": found, "state": state, "lr": lr, "t": t}
-            return (loss, *replay(self.update, arguments, lr.tape))
+            return (loss, *record_step(self.update, loss, params, state, lr, t))
 
         slots = dict.fromkeys(self.state, self._shapes["params"])
         shapes = {**self._shapes, "state": slots, "lr": (), "t": ()}
         order = ("params", "state", "data", "lr", "t")
         return simplify(Graph.trace(function, {name: shapes[name] for name in order}))
+
+
+def objective_of(row: Experiment, catalogue: Catalogue, assembly: Assembly, t: Node) -> Node:
+    """What an experiment minimises: the loss of the network's prediction, and the regularizers."""
+    _, loss = parts(row, catalogue)
+    value = batch_loss(loss, assembly.prediction, t, *settings(loss, {}))
+    return add_regularizers(value, regularizers(row, catalogue), assembly.params)
+
+
+def record_step(
+    update: Graph, loss: Node, params: Mapping[str, Node], state: Mapping[str, Any], lr: Node, t: Node
+) -> tuple[dict[str, Node], dict[str, dict[str, Node]]]:
+    """Record the gradients of a loss and the update that they make: the new parameters and state."""
+    found = dict(zip(params, gradients(loss, list(params.values())), strict=True))
+    arguments = {"params": params, "gradients": found, "state": state, "lr": lr, "t": t}
+    new_params, new_state = replay(update, arguments, lr.tape)
+    return new_params, new_state
+
+
+def first_state(rule: Rule, shapes: Mapping[str, Shape]) -> dict[str, Arrays]:
+    """An optimizer's state before its first step, for parameters of these shapes."""
+    optimizer, hyper, _ = rule
+    start = initial_state(optimizer, hyper)
+    return {slot: {name: np.full(shape, value) for name, shape in shapes.items()} for slot, value in start.items()}
 
 
 def parts(row: Experiment, catalogue: Catalogue) -> tuple[Network, Loss]:

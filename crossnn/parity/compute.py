@@ -36,16 +36,17 @@ def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, 
     adapter, state = _adapter(name)
     wanted = (device, dtype, threads)
     if state.get("wanted") != wanted:
+        state.pop("wanted", None)
         try:
             state["facts"] = adapter.start(device, dtype, threads)
         except BackendError as error:
             raise UnavailableError(str(error)) from error
-        state["wanted"] = wanted
         if dtype == "float64":
             canary = np.array([1.0 + 2.0**-40])
             back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
             if back.dtype != np.float64 or back[0] != canary[0]:
                 raise BackendError(f"backend {name!r} was started for float64 but computes in {back.dtype}")
+        state["wanted"] = wanted
     return adapter, state["facts"]
 
 

@@ -12,17 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.catalogue.build import batch_loss, initial_state, settings, update_graph
+from crossnn.catalogue.build import update_graph
 from crossnn.catalogue.load import Catalogue
-from crossnn.catalogue.network import Assembly, add_regularizers, draw_masks
+from crossnn.catalogue.network import Assembly, draw_masks
 from crossnn.catalogue.rows import Experiment
-from crossnn.experiment.task import Rule, Task, parts, regularizers
-from crossnn.formula.derive import gradients
-from crossnn.formula.evaluate import replay
+from crossnn.experiment.task import Rule, Task, first_state, objective_of, parts, record_step
 from crossnn.formula.graph import Graph, Node
 from crossnn.parity import inputs
-from crossnn.parity.networks import planned, probed, shapes_of
-from crossnn.parity.subject import Subject
+from crossnn.parity.networks import planned, probed
+from crossnn.parity.subject import Subject, shapes_of
 
 SAMPLES = 3
 
@@ -30,15 +28,14 @@ SAMPLES = 3
 def first_step(row: Experiment, catalogue: Catalogue, seed: int) -> Subject:
     """Forward, loss, backward, gradients, state and update of an experiment's first step."""
     task = Task(row, catalogue, seed)
-    network, loss = parts(row, catalogue)
+    network, _ = parts(row, catalogue)
     x, t = inputs.single(task.data.x[:SAMPLES]), inputs.single(task.data.t[:SAMPLES])
     plan = planned(network, catalogue, len(x))
     own_seed = row.seed + seed
     data = {"x": x, "t": t, **draw_masks(plan, own_seed, 0)}
 
     def objective(assembly: Assembly, data: Mapping[str, Node]) -> Node:
-        value = batch_loss(loss, assembly.prediction, data["t"], *settings(loss, {}))
-        return add_regularizers(value, regularizers(row, catalogue), assembly.params)
+        return objective_of(row, catalogue, assembly, data["t"])
 
     found = probed(network, catalogue, plan, own_seed, data, objective, loss=True)
     return with_update(found.subject, task.optimizer, found.trained, found.scalar)
@@ -49,16 +46,12 @@ def with_update(subject: Subject, rule: Rule, trained: list[str], scalar: Any) -
     optimizer, hyper, knobs = rule
     shapes = {name: subject.params[name].shape for name in trained}
     update = update_graph(optimizer, shapes, hyper, knobs)
-    start = initial_state(optimizer, hyper)
-    state = {slot: {name: np.full(shapes[name], start[slot]) for name in trained} for slot in start}
+    state = first_state(rule, shapes)
     rest = {"state": state, "lr": np.float64(hyper["lr"]), "t": np.float64(1.0)}
 
     def step(params: Any, data: Any, state: Any, lr: Node, t: Node) -> dict[str, Node]:
-        loss = scalar(params, data)
-        found = dict(zip(trained, gradients(loss, [params[name] for name in trained]), strict=True))
         weights = {name: params[name] for name in trained}
-        arguments = {"params": weights, "gradients": found, "state": state, "lr": lr, "t": t}
-        return update_quantities(*replay(update, arguments, lr.tape))
+        return update_quantities(*record_step(update, scalar(params, data), weights, state, lr, t))
 
     whole = Graph.trace(
         step, {**shapes_of(subject.params, subject.data), "state": dict.fromkeys(state, shapes), "lr": (), "t": ()}

@@ -12,7 +12,7 @@ from crossnn.catalogue.network import initializer_draws
 from crossnn.catalogue.rows import Activation, Formulated, Initializer, Loss, Metric, Regularizer, Row
 from crossnn.formula.graph import GRAPH, Graph, Node
 from crossnn.parity import inputs
-from crossnn.parity.subject import Arrays, Kink, Subject
+from crossnn.parity.subject import Arrays, Kink, Subject, shapes_of
 
 Recorder = Callable[[str, Mapping[str, Node], list[Node]], Node]
 
@@ -62,8 +62,7 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
 
 
 def _trace(function: Callable[[Any, Any], Any], params: Arrays, data: Arrays) -> Graph:
-    shapes = {"params": {k: v.shape for k, v in params.items()}, "data": {k: v.shape for k, v in data.items()}}
-    return Graph.trace(function, shapes)
+    return Graph.trace(function, shapes_of(params, data))
 
 
 def _activation(row: Activation, case: str, chosen: Mapping[str, Any], recorder: Recorder, seed: int) -> Subject:

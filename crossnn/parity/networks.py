@@ -20,7 +20,7 @@ from crossnn.catalogue.network import Assembly, assemble, draw_masks, initial_pa
 from crossnn.catalogue.rows import Layer, Network
 from crossnn.formula.graph import GRAPH, Graph, Node
 from crossnn.parity import inputs
-from crossnn.parity.subject import Arrays, Subject
+from crossnn.parity.subject import Arrays, Subject, shapes_of
 
 BATCH = 3
 _SIZES = {"units": 6.0, "rate": 0.3}
@@ -68,10 +68,6 @@ def _layer_subject(row: Layer, knobs: dict[str, Any], seed: int) -> Subject:
 
 def _uneven(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return inputs.single(generator.normal(size=shape) * 10.0 ** generator.uniform(-2, 1, shape))
-
-
-def shapes_of(params: Arrays, data: Arrays) -> dict[str, dict[str, tuple[int, ...]]]:
-    return {"params": {k: v.shape for k, v in params.items()}, "data": {k: v.shape for k, v in data.items()}}
 
 
 def network_subject(row: Network, catalogue: Catalogue, seed: int) -> Subject:

@@ -146,6 +146,10 @@ class Steps:
     def _references(self) -> dict[str, dict[str, Reference]]:
         return {}
 
+    @cached_property
+    def _simple_run(self) -> Graph:
+        return simplify(self.unrolled)
+
     def _step_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
         found = [
             one for k in range(STEPS) for one in noise_scales(self.graph, self.arguments(k), dtype, seed + k, runs)
@@ -153,7 +157,7 @@ class Steps:
         return _stack_arrays(found, self.slots)
 
     def _run_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
-        found = noise_scales(simplify(self.unrolled), self.unrolled_arguments, dtype, seed, runs)
+        found = noise_scales(self._simple_run, self.unrolled_arguments, dtype, seed, runs)
         return _stack_arrays(found, self.slots)
 
 

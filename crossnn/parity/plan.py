@@ -59,9 +59,10 @@ def check_cells(
         if isinstance(row, Activation | Loss) and (row.definition or row.derivative) and "formula" in implementations
     ]
     for backend in asked:
+        natives, own_modes = registry.find(backend).natives, modes_of(backend, modes, slow=False)
         for row in rows:
             for implementation in implementations:
-                if implementation == "native" and (backend == "numpy" or not _may_be_native(row)):
+                if implementation == "native" and not (natives and _may_be_native(row)):
                     continue
                 cells += [
                     Cell(
@@ -71,7 +72,7 @@ def check_cells(
                     for seed in seeds
                     for device in devices
                     for dtype in dtypes
-                    for mode in _native_modes(row, implementation, modes_of(backend, modes, slow=False))
+                    for mode in _native_modes(row, implementation, own_modes)
                 ]  # fmt: skip
     return _some(cells, asked, modes)
 
@@ -115,12 +116,12 @@ def train_cells(
             task="train", spec=row.name, backend=backend, mode=mode, dtype=dtype, device=device, seed=seed,
             files=tuple(files),
         )
-        for backend in asked
+        for backend, own_modes in ((name, modes_of(name, modes, slow=True)) for name in asked)
         for row in rows
         for seed in seeds
         for device in devices
         for dtype in dtypes
-        for mode in modes_of(backend, modes, slow=True)
+        for mode in own_modes
     ]  # fmt: skip
     return _some(cells, asked, modes)
 

@@ -27,6 +27,11 @@ from crossnn.parity.rule import LIMIT
 Arrays = dict[str, np.ndarray]
 
 
+def shapes_of(params: Arrays, data: Arrays) -> dict[str, dict[str, Shape]]:
+    """The shapes with which a function of (params, data) is recorded."""
+    return {"params": {k: v.shape for k, v in params.items()}, "data": {k: v.shape for k, v in data.items()}}
+
+
 @dataclass(frozen=True)
 class Kink:
     """An element of a gradient at which the slope is a convention."""
@@ -61,7 +66,7 @@ class Subject:
 
     @property
     def shapes(self) -> dict[str, dict[str, Shape]]:
-        return {name: {key: value.shape for key, value in tree.items()} for name, tree in self.arguments.items()}
+        return shapes_of(self.params, self.data)
 
     @property
     def arguments(self) -> dict[str, Arrays]:
