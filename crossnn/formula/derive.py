@@ -44,9 +44,13 @@ class _Operators(ast.NodeTransformer):
 
 
 def rules(meaning: Meaning) -> Rules:
-    """The derivative rules compiled for a meaning: (primitive, argument number) -> rule(g, out, *inputs, **options)."""
+    """The derivative rules compiled for a meaning: (primitive, argument number) -> rule(g, out, *inputs, **options).
+    Where arguments are any number, (primitive, -1) -> rule(g, out, position, *inputs, **options)."""
     table = {}
     for primitive in PRIMITIVES.values():
+        if primitive.variadic:
+            table[primitive.name, -1] = _rule(primitive.name, primitive.derivative["*inputs"], meaning)
+            continue
         for position, argument in enumerate(primitive.arguments):
             if argument in primitive.derivative:
                 table[primitive.name, position] = _rule(primitive.name, primitive.derivative[argument], meaning)
@@ -56,12 +60,14 @@ def rules(meaning: Meaning) -> Rules:
 def _rule(name: str, text: str, meaning: Meaning) -> Rule:
     primitive = PRIMITIVES[name]
     body = ast.unparse(ast.fix_missing_locations(_Operators(text).visit(ast.parse(text, mode="eval"))))
-    head = ", ".join(["g", "out", *primitive.arguments, *primitive.options])
+    position = ["position"] if primitive.variadic else []
+    head = ", ".join(["g", "out", *position, *primitive.arguments, *primitive.options])
     helpers = {
         **meaning,
         "shape_of": lambda tensor: tuple(tensor.shape),
         "count": lambda tensor, axis: math.prod(tensor.shape[i] for i in reduced_axes(name, tuple(tensor.shape), axis)),
         "inverse": lambda axes: None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__)),
+        "begin": lambda tensors, axis, position: sum(one.shape[axis] for one in tensors[:position]),
         "written": lambda text, g: constant(g.tape, float(text), text) if isinstance(g, Node) else float(text),
         "spread": lambda value, x, axis, keepdims: _spread(meaning, value, tuple(x.shape), axis, keepdims),
     }
@@ -117,7 +123,7 @@ def backpropagate(
             continue
         values = None
         for position, child in enumerate(node.inputs):
-            rule = table.get((node.operation, position)) if id(child) in needed else None
+            rule = _rule_of(table, node, position) if id(child) in needed else None
             if rule is None:
                 continue
             if values is None:
@@ -127,6 +133,13 @@ def backpropagate(
             known = cotangents.get(id(child))
             cotangents[id(child)] = share if known is None else known + share
     return [cotangents.get(id(node)) for node in wrt]
+
+
+def _rule_of(table: Rules, node: Node, position: int) -> Rule | None:
+    if PRIMITIVES.get(node.operation) is not None and PRIMITIVES[node.operation].variadic:
+        rule = table[node.operation, -1]
+        return lambda g, out, *inputs, **options: rule(g, out, position, *inputs, **options)
+    return table.get((node.operation, position))
 
 
 @cache

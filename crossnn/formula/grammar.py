@@ -171,8 +171,9 @@ def _call(text: str, node: ast.Call, name: str) -> list[ast.expr]:
             allowed = choices(primitive.options) or "none"
             raise refusal(text, node, f"{name} is given an option {given[position]!r} {why}; its options: {allowed}")
         check_option(text, given[position], option.value)
-    if len(node.args) != primitive.arity:
-        raise refusal(text, node, f"{primitive.signature} takes {primitive.arity} argument(s), got {len(node.args)}")
+    if len(node.args) != primitive.arity and not (primitive.variadic and node.args):
+        wanted = "at least one" if primitive.variadic else primitive.arity
+        raise refusal(text, node, f"{primitive.signature} takes {wanted} argument(s), got {len(node.args)}")
     return list(node.args)
 
 

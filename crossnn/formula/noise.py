@@ -78,14 +78,21 @@ def _disturbance(
     match PRIMITIVES[operation].rounding:
         case "rounded":
             return value * shake(np.shape(value))
-        case "dot":
-            return shake(np.shape(value)) * np.sqrt(np.matmul(np.square(inputs[0]), np.square(inputs[1])))
-        case "total":
+        case "dot":  # a bilinear step: the squares of its products are its own on squares
+            return shake(np.shape(value)) * np.sqrt(NUMPY[operation](*map(np.square, inputs), **options))
+        case "total" if operation in ("sum", "mean"):
             size = np.sqrt(
                 np.sum(np.square(inputs[0]), axis=options.get("axis"), keepdims=options.get("keepdims", False))
             )
             count = np.size(inputs[0]) // max(np.size(value), 1) if operation == "mean" else 1
             return shake(np.shape(value)) * size / count
+        case "total":  # a sum over places that other arguments name
+            terms = NUMPY[operation](np.square(inputs[0]), *inputs[1:], **options)
+            return shake(np.shape(value)) * np.sqrt(terms)
+        case "backward":  # the exact result of an input that is wrong by a roundoff of its size
+            (x,) = inputs
+            near = x + shake(np.shape(x)) * np.sqrt(np.mean(np.square(x)))
+            return NUMPY[operation](near, **options) - value
     return 0
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from crossnn.formula import numpy_arrays as arrays
+from crossnn.formula.numpy_windows import WINDOWS
 from crossnn.formula.source import OPERATORS
 
 Meaning = Mapping[str, Callable[..., Any]]
@@ -34,7 +36,8 @@ REDUCTIONS: Mapping[str, np.ufunc] = {"sum": np.add, "mean": np.add, "max": np.m
 BITS: Mapping[np.dtype[Any], np.dtype[Any]] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """Floating-point types and the integers as wide: on the bits, choosing is multiplying by 0 or 1."""
 
-_erf = np.frompyfunc(math.erf, 1, 1)  # NumPy has no erf; the C library's is right to an ulp, one call per element
+# NumPy has no error function; the C library's is right to an ulp, one call per element.
+_erf, _erfc = np.frompyfunc(math.erf, 1, 1), np.frompyfunc(math.erfc, 1, 1)
 
 
 def is_number(value: Any) -> bool:
@@ -50,6 +53,19 @@ def is_zero(value: Any) -> bool:
 def erf(x: Any) -> Any:
     """The error function, computed in float64 and rounded to the precision of `x`."""
     return math.erf(x) if is_number(x) else np.asarray(_erf(x), dtype=np.float64).astype(x.dtype)[()]
+
+
+def erfc(x: Any) -> Any:
+    """1 - erf(x) without cancellation, computed in float64 and rounded to the precision of `x`."""
+    return math.erfc(x) if is_number(x) else np.asarray(_erfc(x), dtype=np.float64).astype(x.dtype)[()]
+
+
+def sigmoid(x: Any) -> Any:
+    """The logistic function; exp is only taken of negative numbers."""
+    if is_number(x):
+        return float(sigmoid(np.float64(x)))
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
 
 
 def _function(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -98,6 +114,8 @@ def numpy_meaning(dtype: str) -> Meaning:
         **OPERATORS,
         **{name: _reduction(ufunc, name == "mean", working) for name, ufunc in REDUCTIONS.items()},
         "erf": erf,
+        "erfc": erfc,
+        "sigmoid": sigmoid,
         "where": _where(working),
         "ones_like": lambda x: 1.0 if is_number(x) else np.ones(x.shape, x.dtype)[()],
         "stop_gradient": lambda x: x,
@@ -106,6 +124,16 @@ def numpy_meaning(dtype: str) -> Meaning:
         "reshape": lambda x, shape: x.reshape(shape),
         "flatten": lambda x: x.reshape(len(x), math.prod(x.shape[1:])),
         "broadcast": lambda x, shape: np.broadcast_to(np.asarray(x, working) if is_number(x) else x, shape),
+        "slice": arrays.part,
+        "pad": arrays.pad,
+        "flip": lambda x, axis=0: np.flip(x, axis),
+        "concatenate": lambda *inputs, axis=-1: np.concatenate(inputs, axis=axis),
+        "iota": arrays.iota,
+        "one_hot": arrays.one_hot,
+        "take": arrays.take,
+        "put": arrays.put,
+        **WINDOWS,
+        "orthonormal": arrays.orthonormal,
     }
 
 

@@ -25,6 +25,9 @@ Kind = Any
 """The type of a value: a NumPy dtype, or `float`, `int`, `bool` for a Python number, which takes any precision."""
 
 ALIASES = ("transpose", "reshape", "flatten", "stop_gradient")
+_AS_FIRST = frozenset(
+    "broadcast ones_like erf erfc sigmoid slice pad flip iota take put windows overlap_add orthonormal".split()
+)
 
 
 def is_host(kind: Kind) -> bool:
@@ -58,8 +61,12 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
         return working if is_host(given[1]) and is_host(given[2]) else np.add.resolve_dtypes((*given[1:], None))[-1]
     if name in ("sum", "mean") and given[0].kind != "f":
         return working
-    if name in REDUCTIONS or name in ALIASES or name in ("broadcast", "ones_like", "erf"):
+    if name in REDUCTIONS or name in ALIASES or name in _AS_FIRST:
         return given[0]
+    if name in ("conv", "conv_transposed", "conv_kernel", "concatenate"):
+        return np.result_type(*given)
+    if name == "one_hot":
+        return given[1]
     pairs = zip(given, node.inputs, strict=True)
     samples = [1.0 if is_host(kind) else np.ones(child.shape, kind) for kind, child in pairs]
     return meaning[name](*samples, **node.options).dtype

@@ -20,6 +20,7 @@ import numpy as np
 from crossnn.errors import CrossnnError
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.graph import Graph, Node, leaves, map_tree
+from crossnn.formula.oracle_arrays import oracle_arrays
 from crossnn.formula.primitives import PRIMITIVES
 
 FIRST_DIGITS = 50
@@ -112,6 +113,8 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "tanh": elementwise(bounded(mp.tanh, -mp.one, mp.one), 1),
         "arctan": elementwise(mp.atan, 1),
         "erf": elementwise(mp.erf, 1),
+        "erfc": elementwise(bounded(mp.erfc, 2 * mp.one, zero), 1),
+        "sigmoid": elementwise(bounded(lambda x: 1 / (1 + mp.exp(-x)), zero, mp.one), 1),
         "maximum": elementwise(lambda x, y: nan if mp.isnan(x) or mp.isnan(y) else max(x, y), 2),
         "minimum": elementwise(lambda x, y: nan if mp.isnan(x) or mp.isnan(y) else min(x, y), 2),
         "where": lambda c, x, y: np.where(c, np.asarray(x, dtype=object), np.asarray(y, dtype=object)),
@@ -127,6 +130,7 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "reshape": lambda x, shape: np.reshape(np.asarray(x, dtype=object), shape),
         "flatten": lambda x: np.reshape(x, (np.shape(x)[0], -1)),
         "broadcast": lambda x, shape: np.broadcast_to(np.asarray(x, dtype=object), shape),
+        **oracle_arrays(context, np.matmul),
     }
 
 

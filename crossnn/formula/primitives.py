@@ -8,7 +8,10 @@ gradient flows there. Each rule is tested against central differences in 60-digi
 
 `rounding` says what one evaluation may legitimately get wrong: `rounded` (one relative unit), `exact` (nothing: the
 result is one of the inputs, or a copy), `dot` (a unit of the root sum of squares of the products), `total` (the same
-for the terms of a sum).
+for the terms of a sum), `backward` (the exact result of an input wrong by a unit of its size: linear algebra).
+
+`*inputs` stands for any number of arguments; the rule of one of them knows its `position`, and `begin` where it starts.
+Data is channels-last: x is (batch, *spatial, channels), a kernel (*size, channels/groups, filters).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import Any, Literal
 from crossnn.formula import shapes
 from crossnn.formula.shapes import ShapeRule
 
-Rounding = Literal["rounded", "exact", "dot", "total"]
+Rounding = Literal["rounded", "exact", "dot", "total", "backward"]
 Dtype = Literal["float", "bool", "index"]
 
 CONSTANTS = {"pi": "3.141592653589793"}
@@ -44,8 +47,13 @@ class Primitive:
     symbol: str = ""
 
     @property
+    def variadic(self) -> bool:
+        return self.arguments[0].startswith("*")
+
+    @property
     def arity(self) -> int:
-        return len(self.arguments)
+        """How many arguments; 0 for any number."""
+        return 0 if self.variadic else len(self.arguments)
 
     @property
     def signature(self) -> str:
@@ -64,6 +72,9 @@ def _primitive(head: str, latex: str, derivative: Mapping[str, str] | None = Non
 
 
 _REDUCE = {"axis": None, "keepdims": False}
+_WINDOW = {"strides": 1, "dilation": 1, "padding": "valid"}
+_SAME_WINDOW = "strides=strides, dilation=dilation, padding=padding"
+_SAME_CONV = "strides=strides, dilation=dilation, groups=groups, padding=padding"
 _HIT = "x == spread(out, x, axis, keepdims)"
 _TIES = (
     f"where({_HIT}, spread(g, x, axis, keepdims)"
@@ -106,6 +117,13 @@ _ROWS = [
         {"x": "1.1283791670955125738961589031215451716881012586579977136881714434*g*exp(-x**2)"},
         flops=20,
     ),
+    _primitive(
+        "erfc(x)",
+        "\\operatorname{{erfc}}\\left({x}\\right)",
+        {"x": "-1.1283791670955125738961589031215451716881012586579977136881714434*g*exp(-x**2)"},
+        flops=20,
+    ),
+    _primitive("sigmoid(x)", "\\sigma\\left({x}\\right)", {"x": "g*out*(1 - out)"}, flops=14),
     # choices
     _primitive(
         "maximum(x, y)",
@@ -199,6 +217,116 @@ _ROWS = [
         options={"shape": ()},
         rounding="exact",
         flops=0,
+    ),
+    _primitive(
+        "slice(x)",
+        "{x}_{{start:stop}}",
+        {"x": "pad(g, axis=axis, before=start, after=shape_of(x)[axis] - stop)"},
+        shape=shapes.sliced,
+        options={"axis": 0, "start": 0, "stop": 0},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "pad(x)",
+        "\\operatorname{{pad}}\\left({x}\\right)",
+        {"x": "slice(g, axis=axis, start=before, stop=before + shape_of(x)[axis])"},
+        shape=shapes.padded,
+        options={"axis": 0, "before": 0, "after": 0},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "flip(x)",
+        "\\operatorname{{flip}}\\left({x}\\right)",
+        {"x": "flip(g, axis=axis)"},
+        shape=shapes.along,
+        options={"axis": 0},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "concatenate(*inputs)",
+        "\\left[{inputs}\\right]",
+        {"*inputs": "slice(g, axis=axis, start=begin(inputs, axis, position), stop=begin(inputs, axis, position + 1))"},
+        shape=shapes.joined,
+        options={"axis": -1},
+        rounding="exact",
+        flops=0,
+    ),
+    # indices: whole numbers
+    _primitive("iota(x)", "k", shape=shapes.along, options={"axis": -1}, rounding="exact", flops=0),
+    _primitive(
+        "one_hot(i, like)", "\\mathbf{{1}}_{{{i}}}", shape=shapes.labelled, rounding="exact", flops=0
+    ),
+    _primitive(
+        "take(x, i)",
+        "{x}_{{{i}}}",
+        {"x": "put(g, i, shape=shape_of(x))"},
+        shape=shapes.taken,
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "put(y, i)",
+        "\\operatorname{{put}}_{{{i}}}\\left({y}\\right)",
+        {"y": "take(g, i)"},
+        shape=shapes.given,
+        options={"shape": ()},
+        rounding="total",
+    ),
+    # windows that slide over the spatial axes
+    _primitive(
+        "windows(x)",
+        "\\operatorname{{windows}}\\left({x}\\right)",
+        {"x": f"overlap_add(g, shape=shape_of(x), size=size, {_SAME_WINDOW})"},
+        shape=shapes.windowed,
+        options={"size": 1, **_WINDOW, "fill": "zero"},
+        rounding="exact",
+        flops=0,
+    ),
+    _primitive(
+        "overlap_add(y)",
+        "\\operatorname{{windows}}^\\top\\left({y}\\right)",
+        {"y": f"windows(g, size=size, {_SAME_WINDOW})"},
+        shape=shapes.overlapped,
+        options={"shape": (), "size": 1, **_WINDOW},
+        rounding="total",
+    ),
+    _primitive(
+        "conv(x, k)",
+        "{x} \\star {k}",
+        {
+            "x": f"conv_transposed(g, k, shape=shape_of(x), {_SAME_CONV})",
+            "k": f"conv_kernel(x, g, shape=shape_of(k), {_SAME_CONV})",
+        },
+        shape=shapes.convolved,
+        options={**_WINDOW, "groups": 1},
+        rounding="dot",
+    ),
+    _primitive(
+        "conv_transposed(y, k)",
+        "{y} \\star^\\top {k}",
+        {"y": f"conv(g, k, {_SAME_CONV})", "k": f"conv_kernel(g, y, shape=shape_of(k), {_SAME_CONV})"},
+        shape=shapes.convolution_input,
+        options={"shape": (), **_WINDOW, "groups": 1},
+        rounding="dot",
+    ),
+    _primitive(
+        "conv_kernel(x, y)",
+        "{x} \\star^{{k}} {y}",
+        {"x": f"conv_transposed(y, g, shape=shape_of(x), {_SAME_CONV})", "y": f"conv(x, g, {_SAME_CONV})"},
+        shape=shapes.convolution_kernel,
+        options={"shape": (), **_WINDOW, "groups": 1},
+        rounding="dot",
+    ),
+    # linear algebra
+    _primitive(
+        "orthonormal(x)",
+        "\\operatorname{{orth}}\\left({x}\\right)",
+        shape=shapes.tall,
+        rounding="backward",
+        flops=4,
     ),
 ]
 

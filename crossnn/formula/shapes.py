@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -100,3 +101,160 @@ def flattened(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     if not shape:
         raise FormulaError(f"{name}: a single number has no batch axis to keep")
     return (shape[0], math.prod(shape[1:]))
+
+
+def one_axis(name: str, shape: Shape, axis: int) -> int:
+    """The axis counted from the left."""
+    return reduced_axes(name, shape, axis)[0]
+
+
+def sliced(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """Part of one axis, from `start` up to but without `stop`."""
+    (shape,) = shapes
+    axis, start, stop = one_axis(name, shape, options["axis"]), options["start"], options["stop"]
+    if not 0 <= start < stop <= shape[axis]:
+        raise FormulaError(f"{name}: {start} to {stop} is no part of axis {axis} of shape {shape}")
+    return (*shape[:axis], stop - start, *shape[axis + 1 :])
+
+
+def padded(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """One axis made longer by `before` and `after`."""
+    (shape,) = shapes
+    axis, before, after = one_axis(name, shape, options["axis"]), options["before"], options["after"]
+    if before < 0 or after < 0:
+        raise FormulaError(f"{name}: before={before}, after={after}; whole numbers from 0")
+    return (*shape[:axis], before + shape[axis] + after, *shape[axis + 1 :])
+
+
+def along(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """The shape stays; `axis` must be one of it."""
+    one_axis(name, shapes[0], options["axis"])
+    return shapes[0]
+
+
+def joined(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """Arrays one after the other along `axis`; all other lengths are equal."""
+    axis = one_axis(name, shapes[0], options["axis"])
+    rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+    if len(rests) > 1 or len({len(shape) for shape in shapes}) > 1:
+        raise FormulaError(f"{name}: shapes {' and '.join(map(str, shapes))} differ in more than axis {axis}")
+    return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
+
+
+def labelled(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """One number a class, for each index."""
+    indices, like = shapes
+    if not like:
+        raise FormulaError(f"{name}: the second argument is a single number; its last axis counts the classes")
+    return (*indices, like[-1])
+
+
+def taken(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """Rows of the first argument, one for each index."""
+    table, indices = shapes
+    if not table:
+        raise FormulaError(f"{name}: a single number has no rows to take")
+    return (*indices, *table[1:])
+
+
+def given(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """What `shape=` says."""
+    return tuple(options["shape"])
+
+
+def tall(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """A matrix with at least as many rows as columns."""
+    (shape,) = shapes
+    if len(shape) != 2 or shape[0] < shape[1]:
+        raise FormulaError(f"{name}: shape {shape} is no matrix with at least as many rows as columns")
+    return shape
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that slides over the spatial axes, one number an axis: what convolution and pooling share.
+
+    Padding `same` is TensorFlow's: ceil(length/stride) results, the odd zero at the end."""
+
+    size: Shape
+    strides: Shape
+    dilation: Shape
+    before: Shape
+    after: Shape
+    out: Shape
+
+
+def window(name: str, spatial: Shape, size: Shape | int, options: Options) -> Window:
+    """Where a window of this size stands on these lengths; `options` has strides, dilation and padding."""
+
+    def each(key: str, value: Any) -> Shape:
+        numbers = (value,) * len(spatial) if isinstance(value, int) else tuple(value)
+        if len(numbers) != len(spatial) or any(number < 1 for number in numbers):
+            raise FormulaError(f"{name}: {key}={value}; one whole number from 1, or one for each of {spatial}")
+        return numbers
+
+    sizes, strides, dilation = (
+        each("size", size), each("strides", options["strides"]), each("dilation", options["dilation"])
+    )  # fmt: skip
+    if options["padding"] not in ("valid", "same"):
+        raise FormulaError(f"{name}: padding={options['padding']!r}; allowed: valid, same")
+    before, after, out = [], [], []
+    for length, extent, stride, gap in zip(spatial, sizes, strides, dilation, strict=True):
+        reach = (extent - 1) * gap + 1
+        steps = -(-length // stride) if options["padding"] == "same" else (length - reach) // stride + 1
+        if steps < 1:
+            raise FormulaError(f"{name}: a window of {reach} does not fit into {length} (axes {spatial}, size {sizes})")
+        missing = max((steps - 1) * stride + reach - length, 0) if options["padding"] == "same" else 0
+        before.append(missing // 2)
+        after.append(missing - missing // 2)
+        out.append(steps)
+    return Window(sizes, strides, dilation, tuple(before), tuple(after), tuple(out))
+
+
+def _spatial(name: str, shape: Shape) -> Shape:
+    if not 3 <= len(shape) <= 5:
+        raise FormulaError(f"{name}: shape {shape}; (batch, one to three spatial axes, channels) is wanted")
+    return shape[1:-1]
+
+
+def windowed(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """(N, *spatial, C) becomes (N, *out, *size, C)."""
+    (shape,) = shapes
+    found = window(name, _spatial(name, shape), options["size"], options)
+    return (shape[0], *found.out, *found.size, shape[-1])
+
+
+def overlapped(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """The shape from which windows of this shape were cut."""
+    wanted = tuple(options["shape"])
+    if windowed(name, [wanted], options) != shapes[0]:
+        raise FormulaError(f"{name}: windows of shape {shapes[0]} are not those of shape {wanted}")
+    return wanted
+
+
+def convolved(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """(N, *spatial, C) with a kernel (*size, C/groups, F) becomes (N, *out, F)."""
+    x, kernel = shapes
+    spatial, groups = _spatial(name, x), options["groups"]
+    if len(kernel) != len(x) or groups < 1 or kernel[-2] * groups != x[-1] or kernel[-1] % groups:
+        raise FormulaError(
+            f"{name}: input {x}, kernel {kernel}, groups={groups} do not fit: a kernel is (*size, channels/groups, "
+            "filters), with filters a multiple of groups"
+        )
+    return (x[0], *window(name, spatial, kernel[:-2], options).out, kernel[-1])
+
+
+def convolution_input(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """The shape whose convolution with this kernel has the first argument's shape."""
+    wanted = tuple(options["shape"])
+    if convolved(name, [wanted, shapes[1]], options) != shapes[0]:
+        raise FormulaError(f"{name}: {wanted} convolved with {shapes[1]} does not give {shapes[0]}")
+    return wanted
+
+
+def convolution_kernel(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
+    """The shape of the kernel with which the first argument becomes the second."""
+    wanted = tuple(options["shape"])
+    if convolved(name, [shapes[0], wanted], options) != shapes[1]:
+        raise FormulaError(f"{name}: {shapes[0]} convolved with {wanted} does not give {shapes[1]}")
+    return wanted
