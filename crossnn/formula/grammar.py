@@ -8,7 +8,7 @@ before the parser sees them, so a hostile file is an error message, not code exe
     formula    = expression                       "log1p(exp(-abs(x))) + (x + abs(x))/2"
     assignment = name "=" formula                 "v = rho*v + (1 - rho)*g**2"
     expression = number | name | - expression | expression (+ - * / ** @ < <= > >= == !=) expression
-               | primitive(expression, ..., option=literal) | expression if knob else expression
+               | primitive(expression, ..., option=static) | expression if knob else expression
     knob       = name | not name | name == "literal"
 """
 
@@ -27,12 +27,12 @@ from crossnn.formula.limits import (
     MAX_PARENTHESES,
     check_name,
     check_number,
-    check_option,
     check_power,
     check_text,
     refusal,
     shorten,
 )
+from crossnn.formula.options import check_option
 from crossnn.formula.primitives import PRIMITIVES
 
 OPERATORS: dict[type[ast.operator], str] = {
@@ -70,10 +70,13 @@ class Formula:
 
     @property
     def names(self) -> frozenset[str]:
-        """Free names: variables, parameters and knobs, without the primitives that are called."""
-        called = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
+        """Free names: variables, parameters and knobs, without the primitives that are called and the settings that
+        options name."""
+        calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        apart = {id(call.func) for call in calls}
+        apart |= {id(part) for call in calls for option in call.keywords for part in ast.walk(option.value)}
         return frozenset(
-            node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and id(node) not in called
+            node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and id(node) not in apart
         )
 
 
@@ -171,7 +174,8 @@ def _call(text: str, node: ast.Call, name: str) -> list[ast.expr]:
             allowed = choices(primitive.options) or "none"
             raise refusal(text, node, f"{name} is given an option {given[position]!r} {why}; its options: {allowed}")
         check_option(text, given[position], option.value)
-    if len(node.args) != primitive.arity and not (primitive.variadic and node.args):
+    fits = bool(node.args) if primitive.variadic else len(node.args) == primitive.arity
+    if not fits:
         wanted = "at least one" if primitive.variadic else primitive.arity
         raise refusal(text, node, f"{primitive.signature} takes {wanted} argument(s), got {len(node.args)}")
     return list(node.args)

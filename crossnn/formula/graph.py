@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from crossnn.errors import FormulaError, choices
 from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition
-from crossnn.formula.limits import literal
+from crossnn.formula.options import Statics, option_value
 from crossnn.formula.primitives import CONSTANTS, PRIMITIVES
 from crossnn.formula.shapes import Shape
 
@@ -143,8 +143,15 @@ GRAPH: Mapping[str, Callable[..., Node]] = {name: _recorder(name) for name in PR
 """The meaning that records."""
 
 
-def record(formula: Formula, names: Mapping[str, Node], tape: list[Node], knobs: Knobs | None = None) -> Node:
-    """Record a parsed formula. `names` gives a node for each free name, `knobs` decides each `a if knob else b`."""
+def record(
+    formula: Formula,
+    names: Mapping[str, Node],
+    tape: list[Node],
+    knobs: Knobs | None = None,
+    statics: Statics | None = None,
+) -> Node:
+    """Record a parsed formula. `names` gives a node for each free name, `knobs` decides each `a if knob else b`, and
+    `statics` says what the names in options stand for."""
 
     def visit(node: ast.expr) -> Node:
         match node:
@@ -163,7 +170,9 @@ def record(formula: Formula, names: Mapping[str, Node], tape: list[Node], knobs:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return visit(body if knob_condition(formula.text, test, knobs or {}) else orelse)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
-                options = {str(keyword.arg): literal(formula.text, keyword.value) for keyword in keywords}
+                options = {
+                    str(one.arg): option_value(formula.body, str(one.arg), one.value, statics or {}) for one in keywords
+                }
                 return GRAPH[name](*map(visit, arguments), **options)
         raise AssertionError(f"the grammar let {ast.dump(node)} pass")
 
@@ -205,10 +214,20 @@ class Graph:
         return topological(self.results)
 
 
+class Indices(tuple[int, ...]):
+    """The shape of an input that holds whole numbers: labels, tokens."""
+
+
+def shape_of(array: Any) -> Shape:
+    """The shape with which a function of this array is recorded."""
+    return Indices(array.shape) if array.dtype.kind in "iu" else tuple(array.shape)
+
+
 def _symbolic(tape: list[Node], name: str, shape: Tree) -> Tree:
     if isinstance(shape, Mapping):
         return {key: _symbolic(tape, key, inner) for key, inner in shape.items()}
-    return Node(tape, "input", shape=tuple(shape), name=name)
+    dtype = "index" if isinstance(shape, Indices) else "float"
+    return Node(tape, "input", shape=tuple(shape), dtype=dtype, name=name)
 
 
 def leaves(tree: Tree) -> Iterator[Any]:

@@ -15,7 +15,6 @@ from typing import Any
 
 from crossnn.formula.grammar import COMPARISONS, OPERATORS, Formula, Knobs, knob_condition, parse
 from crossnn.formula.graph import Graph, Node
-from crossnn.formula.limits import literal
 from crossnn.formula.primitives import PRIMITIVES
 
 Part = tuple[str, int]
@@ -63,12 +62,20 @@ def latex(formula: Formula | str, knobs: Knobs | None = None) -> str:
                     return visit(body if knob_condition(read.text, test, knobs) else orelse)
                 return _cases(visit(body)[0], _knob(ast.unparse(test)), visit(orelse)[0])
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
-                options = {str(option.arg): literal(read.text, option.value) for option in keywords}
+                options = {str(option.arg): _option(option.value) for option in keywords}
                 return _apply(name, [visit(argument) for argument in arguments], options)
         raise AssertionError(f"the grammar let {ast.dump(node)} pass")
 
     text = visit(read.tree)[0]
     return f"{name_latex(read.target)} \\leftarrow {text}" if read.target else text
+
+
+def _option(node: ast.expr) -> Any:
+    """The value of an option where it is written out, else its text."""
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
 
 
 def graph_latex(graph: Graph, names: Sequence[str] = ()) -> list[str]:
@@ -156,7 +163,9 @@ def _apply(name: str, parts: list[Part], options: Mapping[str, Any]) -> Part:
     if name == "where":
         condition, chosen, otherwise = (text for text, _ in parts)
         return _cases(chosen, condition, otherwise)
-    if len(parts) != 1:
+    if name == "slice":
+        return f"{_wrap(parts[0], ATOM)}_{{{options['start']}:{options['stop']}}}", POWER
+    if len(parts) != 1 or PRIMITIVES[name].variadic:
         return _fill(name, *(text for text, _ in parts)), ATOM
     (part,) = parts
     axis, axes = options.get("axis"), options.get("axes")
@@ -193,6 +202,8 @@ def _binary(name: str, left: Part, right: Part) -> Part:
 
 def _fill(name: str, *texts: str) -> str:
     primitive = PRIMITIVES[name]
+    if primitive.variadic:
+        return primitive.latex.format(inputs=", ".join(texts))
     return primitive.latex.format(**dict(zip(primitive.arguments, texts, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""The limits of formulas: what text, names, numbers, powers and options may be, before and apart from their grammar.
+"""The limits of formulas: what text, names, numbers and powers may be, before and apart from their grammar.
 
 Each check raises FormulaError with the part at fault and what is allowed. Bounds come first: nothing here or later
 takes long, whatever the text.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import keyword
-import math
 import re
 
 from crossnn.errors import FormulaError
@@ -51,40 +50,6 @@ def check_number(text: str, node: ast.expr, value: float) -> None:
         raise refusal(text, node, "a number is written in decimal digits, such as 1e-3")
     if abs(value) < 1e-300 and re.search("[1-9]", written.lower().split("e")[0]):
         raise refusal(text, node, "a number other than zero must be at least 1e-300 in size")
-
-
-def check_option(text: str, name: str, node: ast.expr) -> None:
-    """Each option has one type: `axis` a whole number, several or None; `keepdims` True or False; `shape` a size."""
-    value = literal(text, node)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    several = isinstance(value, tuple)
-    numbers = value if isinstance(value, tuple) else (value,) if whole else ()
-    match name:
-        case "keepdims":
-            right, wanted = isinstance(value, bool), "True or False"
-        case "axis":
-            right, wanted = whole or several or value is None, "a whole number, a tuple of them, or None"
-        case "axes":
-            right, wanted = several or value is None, "a tuple of whole numbers, or None"
-        case _:
-            right, wanted = several, "a tuple of whole numbers"
-    if not right:
-        raise refusal(text, node, f"{name} is {wanted}")
-    if any(abs(number) > MAX_ELEMENTS for number in numbers) or math.prod(numbers) > MAX_ELEMENTS:
-        raise refusal(text, node, f"{name} is larger than {MAX_ELEMENTS:,}")
-
-
-def literal(text: str, node: ast.expr) -> object:
-    """The value of an option: a number, True, False, None, or a tuple of whole numbers."""
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, MemoryError, RecursionError):
-        raise refusal(text, node, "an option must be a literal such as -1, True or (0, 1)") from None
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, tuple | list) and all(type(item) is int for item in value):
-        return tuple(value)
-    raise refusal(text, node, "an option must be a literal such as -1, True or (0, 1)")
 
 
 def check_power(text: str, node: ast.BinOp) -> None:

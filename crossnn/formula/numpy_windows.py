@@ -1,8 +1,8 @@
 """Convolution and its kin in NumPy, at the speed of the matrix product.
 
-A convolution is one matrix product of all patches with the kernel; patches are a view of the input (a window that slides
-over it), so that nothing loops over pixels or over the batch. Its two adjoints are the other two products of the same
-three matrices. The oracle computes convolutions in another way (oracle.py), so that a mistake here would be seen.
+A convolution is one matrix product of all patches with the kernel; patches are a view of the input (a window that
+slides over it), so that nothing loops over pixels or over the batch. Its two adjoints are the other two products of the
+same three matrices. The oracle computes convolutions in another way (oracle_arrays.py): a mistake here would be seen.
 """
 
 from __future__ import annotations

@@ -50,14 +50,14 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return np.pad(x, widths, constant_values=value)
 
     def inner(total: Any, w: Window, shape: Shape) -> Any:
-        cut = (slice(before, before + length) for before, length in zip(w.before, shape[1:-1], strict=True))
+        cut: Any = (slice(before, before + length) for before, length in zip(w.before, shape[1:-1], strict=True))
         return total[(slice(None), *cut)]
 
     def windows(x: Any, size: Any, fill: str = "zero", **options: Any) -> Any:
         w = window("windows", x.shape[1:-1], size, options)
         x = surrounded(x, w, -context.inf if fill == "lowest" else zero)
         found = np.empty((x.shape[0], *w.out, *w.size, x.shape[-1]), dtype=object)
-        every = (slice(None),) * (len(w.out) + 1)
+        every: tuple[Any, ...] = (slice(None),) * (len(w.out) + 1)
         for place, meeting in _meetings(w):
             found[(*every, *place)] = x[meeting]
         return found
@@ -65,7 +65,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
     def overlap_add(y: Any, shape: Shape, size: Any, **options: Any) -> Any:
         w = window("overlap_add", tuple(shape[1:-1]), size, options)
         total = surrounded(zeros(shape), w, zero)
-        every = (slice(None),) * (len(w.out) + 1)
+        every: tuple[Any, ...] = (slice(None),) * (len(w.out) + 1)
         for place, meeting in _meetings(w):
             total[meeting] = total[meeting] + y[(*every, *place)]
         return inner(total, w, shape)
@@ -96,9 +96,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         for place, meeting in _meetings(w):
             for one_input, one_output in _groups(groups, x.shape[-1], shape[-1]):
                 rows = x[meeting][..., one_input].reshape(-1, shape[-2])
-                found[(*place, slice(None), one_output)] = matmul(
-                    rows.T, y[..., one_output].reshape(len(rows), -1)
-                )
+                found[(*place, slice(None), one_output)] = matmul(rows.T, y[..., one_output].reshape(len(rows), -1))
         return found
 
     def orthonormal(x: Any) -> Any:

@@ -220,7 +220,7 @@ _ROWS = [
     ),
     _primitive(
         "slice(x)",
-        "{x}_{{start:stop}}",
+        "{x}",
         {"x": "pad(g, axis=axis, before=start, after=shape_of(x)[axis] - stop)"},
         shape=shapes.sliced,
         options={"axis": 0, "start": 0, "stop": 0},
@@ -256,9 +256,7 @@ _ROWS = [
     ),
     # indices: whole numbers
     _primitive("iota(x)", "k", shape=shapes.along, options={"axis": -1}, rounding="exact", flops=0),
-    _primitive(
-        "one_hot(i, like)", "\\mathbf{{1}}_{{{i}}}", shape=shapes.labelled, rounding="exact", flops=0
-    ),
+    _primitive("one_hot(i, like)", "\\mathbf{{1}}_{{{i}}}", shape=shapes.labelled, rounding="exact", flops=0),
     _primitive(
         "take(x, i)",
         "{x}_{{{i}}}",
