@@ -53,6 +53,16 @@ STRETCH: list[Shapes] = [
     {"x": (2, 1, 3), "y": (2, 1)},
 ]
 T3: Shapes = {"x": (2, 3, 2)}
+TWICE = "where(iota(y, axis=0) > 1, 1, 2)"
+"""Indices 2, 2, 1, 1: some rows are taken twice, some never."""
+CONVOLUTIONS: list[tuple[Shapes, str]] = [
+    ({"x": (2, 4, 2), "y": (2, 2, 3)}, ""),
+    ({"x": (1, 5, 2), "y": (3, 2, 1)}, "strides=2, padding='same'"),
+    ({"x": (1, 5, 4), "y": (2, 2, 2)}, "dilation=2, groups=2"),
+    ({"x": (1, 3, 4, 2), "y": (2, 3, 2, 2)}, "strides=(1, 2), padding='same'"),
+    ({"x": (1, 3, 3, 2), "y": (2, 2, 1, 2)}, "groups=2"),
+    ({"x": (1, 2, 3, 2, 1), "y": (2, 2, 1, 1, 2)}, "strides=(1, 2, 1), padding='same'"),
+]
 AXES: list[tuple[Shapes, str]] = [
     (V, ""),
     (M, ""),
@@ -108,6 +118,32 @@ ROWS = [
     Row("broadcast(x, shape=(2, 3))", V),
     Row("broadcast(x, shape=(4, 2, 3))", {"x": (2, 1)}),
     Row("broadcast(x, shape=(2, 2))", {"x": ()}),
+    Row("erfc(x)", V),
+    Row("sigmoid(x)", V),
+    Row("slice(x, axis=1, start=1, stop=3)", M),
+    Row("slice(x, axis=-1, start=0, stop=1)", T3),
+    Row("pad(x, axis=0, before=1, after=2)", M),
+    Row("pad(x, axis=-1, before=0, after=1)", M),
+    Row("flip(x, axis=1)", T3),
+    Row("concatenate(x, y, x, axis=1)", {"x": (2, 3), "y": (2, 1)}),
+    Row("concatenate(x**2, axis=-1)", V),
+    Row(f"take(x, {TWICE})", {"x": (3, 2), "y": (4,)}),
+    Row(f"put(x, {TWICE}, shape=(3, 2))", {"x": (4, 2), "y": (4,)}),
+    Row("iota(x, axis=1)*x", M),
+    Row("one_hot(iota(y, axis=0), x)*x", {"x": (3, 3), "y": (3,)}),
+    Row("windows(x, size=2)", {"x": (2, 4, 2)}),
+    Row("windows(x, size=3, strides=2, padding='same')", {"x": (1, 5, 2)}),
+    Row("windows(x, size=(2, 2), dilation=(1, 2))", {"x": (1, 3, 4, 1)}),
+    Row(
+        "max(windows(x, size=(2, 3), strides=(1, 2), padding='same', fill='lowest'), axis=(3, 4))", {"x": (1, 3, 4, 2)}
+    ),
+    Row("overlap_add(x, shape=(2, 4, 2), size=2)", {"x": (2, 3, 2, 2)}),
+    Row("overlap_add(x, shape=(1, 5, 2), size=3, strides=2, padding='same')", {"x": (1, 3, 3, 2)}),
+    *(Row(f"conv(x, y, {options})" if options else "conv(x, y)", shapes) for shapes, options in CONVOLUTIONS),
+    Row("conv_transposed(x, y, shape=(2, 4, 2))", {"x": (2, 3, 3), "y": (2, 2, 3)}),
+    Row("conv_transposed(x, y, shape=(1, 5, 2), strides=2, padding='same')", {"x": (1, 3, 1), "y": (3, 2, 1)}),
+    Row("conv_kernel(x, y, shape=(2, 2, 3))", {"x": (2, 4, 2), "y": (2, 3, 3)}),
+    Row("conv_kernel(x, y, shape=(2, 1, 2), dilation=2, groups=2)", {"x": (1, 5, 2), "y": (1, 3, 2)}),
     # the same input on several ways, and chains through several rules
     Row("x*x + x", V),
     Row("(x - mean(x, axis=-1, keepdims=True))**2/sum(exp(x), axis=-1, keepdims=True)", M),
@@ -120,6 +156,9 @@ FLAT = {  # primitives through which no gradient flows, by definition
     "sign",
     "ones_like",
     "stop_gradient",
+    "iota",
+    "one_hot",
+    "orthonormal",
 }
 
 TIES = [  # formula, x, gradient of the sum: equal shares, the convention of all three frameworks
