@@ -47,7 +47,7 @@ class Native:
     `call` is what a user would write (`torch.nn.functional.elu`). `function` computes it:
     activation  f(x) -> tensor of x's shape
     loss        f(y, t) -> the mean over the batch, a single number
-    layer       f(params, x) -> tensor; params by the specification's names and layout
+    layer       f(params, *inputs) -> tensor; parameters, statistics and draws by the specification's names and layout
     optimizer   f(params, hyper) -> NativeOptimizer
     """
 

@@ -24,7 +24,7 @@ from crossnn.formula.source import OPERATORS, compile_graph
 from crossnn.parity.compute import function_of
 from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
-from crossnn.parity.networks import layer_subjects, network_subject
+from crossnn.parity.networks import layer_subjects, network_subjects
 from crossnn.parity.optimizers import PARAM, SIZE, optimizer_steps
 from crossnn.runs.cell import Verdict
 
@@ -222,7 +222,7 @@ def subjects(row: Row, catalogue: Catalogue, seed: int = 0) -> Iterator[Function
         case Layer():
             found = layer_subjects(row, seed)
         case Network():
-            found = [network_subject(row, catalogue, seed)]
+            found = network_subjects(row, catalogue, seed)
         case Experiment():
             found = [first_step(row, catalogue, seed)]
         case _:

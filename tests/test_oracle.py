@@ -16,7 +16,7 @@ from crossnn.formula.derive import gradient_graph
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import Graph, Node, constant, record
 from crossnn.formula.oracle import Exact, OracleError, at_precision, exact
-from crossnn.parity.networks import network_subject
+from crossnn.parity.networks import network_subjects
 from crossnn.parity.subject import Subject
 
 
@@ -153,7 +153,7 @@ def test_gradients_are_difference_quotients(network: str) -> None:
     """One coordinate of every third parameter or layer (small networks: of all), by Richardson's extrapolation."""
     row = load_catalogue().find(network)
     assert isinstance(row, Network)
-    subject = network_subject(row, load_catalogue(), 0)
+    subject = network_subjects(row, load_catalogue(), 0)[0]
     assert subject.scalar is not None
     _, *found = exact(gradient_graph(subject.scalar, "params"), subject.arguments)
     gradients = dict(zip(subject.params, found, strict=True))

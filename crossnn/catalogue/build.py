@@ -38,7 +38,7 @@ def knob_choices(row: Row) -> Iterator[dict[str, bool | str]]:
 def settings(row: Row, given: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, bool | str]]:
     """Hyper-parameters and knobs of a row with the `given` ones set; refuses names and values that do not exist."""
     source = row.options if isinstance(row, Layer) else getattr(row, "params", {})
-    hyper: dict[str, float] = {name: value for name, value in source.items() if isinstance(value, int | float)}
+    hyper: dict[str, Any] = {name: value for name, value in source.items() if isinstance(value, int | float | list)}
     knobs = default_knobs(row)
     allowed: Mapping[str, Any] = getattr(row, "knobs", {})
     for name, value in given.items():
@@ -48,8 +48,10 @@ def settings(row: Row, given: Mapping[str, Any]) -> tuple[dict[str, float], dict
                 raise SpecError(f"{row.name}: knob {name} = {value!r}; allowed: {choices(map(str, choice))}")
             knobs[name] = value
         elif name in hyper:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise SpecError(f"{row.name}: {name} must be a number, got {value!r}")
+            several = isinstance(hyper[name], list) and isinstance(value, list)
+            if isinstance(value, bool) or not (isinstance(value, int | float) or several):
+                wanted = "a whole number or a list of them" if isinstance(hyper[name], list) else "a number"
+                raise SpecError(f"{row.name}: {name} must be {wanted}, got {value!r}")
             hyper[name] = value
         else:
             raise UnknownNameError(unknown(f"setting of {row.name}", name, [*hyper, *knobs]))
@@ -66,16 +68,23 @@ def record_row(
 ) -> Node:
     """Record one formula of a row (its formula, definition or derivative) with `let` lines before it."""
     scope = {**constants(tape, hyper), **names}
+    statics = statics_of_variable(next(iter(names.values())).shape, knobs)
     formula = parse(text)
     needed = formula.names
     for line in row.lets() if needed & {line.target for line in row.lets()} else []:
         assert line.target is not None
-        scope[line.target] = record(line, scope, tape, knobs)
+        scope[line.target] = record(line, scope, tape, knobs, statics)
         if not scope[line.target].name and scope[line.target].operation != "constant":
             scope[line.target].name = line.target
     if "f" in needed and "f" not in scope and text != row.formula:
         scope["f"] = record_row(row, row.formula, names, tape, hyper, knobs)
-    return record(formula, scope, tape, knobs)
+    return record(formula, scope, tape, knobs, statics)
+
+
+def statics_of_variable(shape: Shape, knobs: Knobs) -> dict[str, Any]:
+    """What names in options stand for: the shape of the first variable, its axes but the last, its last length."""
+    found = {"shape": shape, "leading": tuple(range(len(shape) - 1)), **knobs}
+    return {**found, "features": shape[-1]} if shape else found
 
 
 def formula_graph(
@@ -96,54 +105,14 @@ def formula_graph(
     return Graph.trace(function, shapes)
 
 
+def kinks_of(row: Formulated, hyper: Hyper) -> list[float]:
+    """The kinks as numbers: a text is a formula of hyper-parameters, such as `-theta`."""
+    return [constant_value(kink, hyper) if isinstance(kink, str) else kink for kink in row.kinks]
+
+
 def batch_loss(row: Loss, y: Node, t: Node, hyper: Hyper, knobs: Knobs) -> Node:
     """The loss of a batch: the mean over everything that the formula returns."""
     return GRAPH["mean"](record_row(row, row.formula, {"y": y, "t": t}, y.tape, hyper, knobs))
-
-
-def record_update(
-    row: Optimizer, names: Mapping[str, Node], tape: list[Node], hyper: Hyper, knobs: Knobs, prefix: str = ""
-) -> tuple[Node, dict[str, Node]]:
-    """One update of one parameter: the new w and the new state slots. Each line's result keeps its name, behind the
-    parameter's where there are several."""
-    scope = {**constants(tape, {k: v for k, v in hyper.items() if k != "lr"}), **names}
-    for line in row.lines():
-        assert line.target is not None
-        scope[line.target] = value = record(line, scope, tape, knobs)
-        if not value.name and value.operation not in ("constant", "input"):
-            value.name = f"{prefix}.{line.target}" if prefix else line.target
-    return scope["w"], {slot: scope[slot] for slot in row.state}
-
-
-def update_graph(row: Optimizer, shapes: Mapping[str, Shape], hyper: Hyper, knobs: Knobs) -> Graph:
-    """update(params, gradients, state, lr, t) -> (params, state) for parameters of these shapes."""
-
-    def update(params: Any, gradients: Any, state: Any, lr: Node, t: Node) -> Any:
-        new_params: dict[str, Node] = {}
-        new_state: dict[str, dict[str, Node]] = {slot: {} for slot in row.state}
-        for name, w in params.items():
-            slots = {slot: state[slot][name] for slot in row.state}
-            scope = {"w": w, "g": gradients[name], "lr": lr, "t": t, **slots}
-            new_params[name], changed = record_update(
-                row, scope, w.tape, hyper, knobs, "" if len(params) == 1 else name
-            )
-            for slot, value in changed.items():
-                new_state[slot][name] = value
-        return new_params, new_state
-
-    slots = {slot: dict(shapes) for slot in row.state}
-    arguments = {"params": dict(shapes), "gradients": dict(shapes), "state": slots, "lr": (), "t": ()}
-    return Graph.trace(update, arguments)
-
-
-def initial_state(row: Optimizer, hyper: Hyper) -> dict[str, float]:
-    """The value that fills each state slot before the first step."""
-    values: dict[str, float] = {}
-    for slot, start in row.state.items():
-        if isinstance(start, str) and start not in hyper:
-            raise SpecError(f"{row.name}: state {slot} starts as {start!r}; known parameters: {choices(hyper)}")
-        values[slot] = hyper[start] if isinstance(start, str) else start
-    return values
 
 
 def constant_value(text: str, hyper: Hyper) -> float:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crossnn.catalogue.build import constants, record_row, record_update, settings
+from crossnn.catalogue.build import record_row, settings
+from crossnn.catalogue.layers import Slots, example_shapes, present, record_formulas
 from crossnn.catalogue.rows import VARIABLES, Formulated, Layer, Optimizer, Row
+from crossnn.catalogue.updates import record_update, slot_shape
 from crossnn.errors import SpecError, choices
 from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import parse
-from crossnn.formula.graph import GRAPH, Graph, Node, constant, record
+from crossnn.formula.graph import GRAPH, Graph, Node, constant
 from crossnn.formula.shapes import Shape
 
 BATCH, FEATURES = 2, 3
@@ -76,21 +78,25 @@ def _formulated(row: Formulated, hyper: dict[str, float], knobs: dict[str, bool 
 
 
 def _layer(row: Layer, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
-    sizes = {name: BATCH if name == "batch" else FEATURES for name in row.input}
-    sizes.update({name: int(value) for name, value in hyper.items()})
-    shape = tuple(sizes[name] for name in row.input) or (BATCH, FEATURES)
-    slots = {slot: one for slot, one in row.params.items() if not one.when or knobs[one.when]}
-    shapes = {
-        **dict.fromkeys(row.inputs, shape),
-        **{slot: tuple(sizes[dim] for dim in one.shape) for slot, one in slots.items()},
-        **dict.fromkeys(row.draws, shape),
+    options = {**hyper, **{name: value for name, value in row.sizes.items() if name in hyper}}
+    if "units" in options:
+        options["units"] = FEATURES
+    shapes = example_shapes(row, options)
+    tape: list[Node] = []
+    inputs = {
+        name: Node(tape, "input", shape=shape, dtype="index" if name in row.domains else "float", name=name)
+        for name, shape in shapes.items()
     }
+    arguments = dict(inputs)
 
-    def function(**scope: Node) -> Node:
-        tape = scope[row.inputs[0]].tape
-        return record(parse(row.formula), {**constants(tape, hyper), **scope}, tape, knobs)
+    def slot(name: str, shape: Shape, _: object) -> Node:
+        arguments[name] = Node(tape, "input", shape=shape, name=name)
+        return arguments[name]
 
-    return Example(row, Graph.trace(function, shapes), hyper, knobs, (*row.inputs, *slots))
+    value = record_formulas(row, inputs, options, knobs, Slots(slot, slot, slot), training=True)
+    wrt = [name for name in row.inputs if name not in row.domains]
+    wrt += [name for name in present(row.params, knobs) if name in arguments]
+    return Example(row, Graph(arguments, value, tuple(tape)), hyper, knobs, tuple(wrt))
 
 
 def _optimizer(row: Optimizer, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
@@ -98,6 +104,7 @@ def _optimizer(row: Optimizer, hyper: dict[str, float], knobs: dict[str, bool | 
         new, state = record_update(row, {"w": w, "g": g, "lr": lr, "t": t, **slots}, w.tape, hyper, knobs)
         return {"w": new, **state}
 
-    shape: Shape = (FEATURES,)
-    shapes: dict[str, Shape] = {"w": shape, "g": shape, "lr": (), "t": (), **dict.fromkeys(row.state, shape)}
+    shape: Shape = (BATCH, FEATURES) if row.acts_on == "matrix" else (FEATURES,)
+    slots = {slot: slot_shape(row, slot, shape) for slot in row.state}
+    shapes: dict[str, Shape] = {"w": shape, "g": shape, "lr": (), "t": (), **slots}
     return Example(row, Graph.trace(function, shapes), hyper, knobs, ())

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.catalogue.build import constant_value, constants, formula_graph, record_row, settings
+from crossnn.catalogue.build import formula_graph, record_row, settings
+from crossnn.catalogue.layers import Law, Slots, record_formulas
 from crossnn.catalogue.load import Catalogue
-from crossnn.catalogue.rows import Activation, Formulated, Initializer, Layer, Network, Row
+from crossnn.catalogue.rows import Activation, Formulated, Initializer, Layer, Network, Parameter, Row
 from crossnn.errors import FormulaError, SpecError, choices
-from crossnn.formula.grammar import parse
-from crossnn.formula.graph import GRAPH, Node, record
+from crossnn.formula.graph import GRAPH, Node
 from crossnn.formula.limits import MAX_ELEMENTS
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.shapes import Shape
@@ -30,15 +30,20 @@ INPUT = "input"
 
 @dataclass
 class Assembly:
-    """A network while and after it is recorded, for one batch size, in training or in inference."""
+    """A network while and after it is recorded, for one batch size, in training or in inference. Parameters, running
+    statistics and draws are inputs by path (`hidden.kernel`), each with how it starts; `new_state` is what the
+    statistics become in a training step."""
 
     tape: list[Node]
     training: bool = True
     params: dict[str, Node] = field(default_factory=dict)
     initializers: dict[str, Initializer] = field(default_factory=dict)
+    state: dict[str, Node] = field(default_factory=dict)
+    new_state: dict[str, Node] = field(default_factory=dict)
     draws: dict[str, Node] = field(default_factory=dict)
-    keep: dict[str, float] = field(default_factory=dict)
+    laws: dict[str, Law] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def x(self) -> Node:
@@ -60,13 +65,17 @@ def assemble(
     *,
     training: bool = True,
     params: Mapping[str, Node] | None = None,
+    state: Mapping[str, Node] | None = None,
     draws: Mapping[str, Node] | None = None,
     probes: Mapping[str, Node] | None = None,
 ) -> Assembly:
-    """Record the forward computation of a network on input `x`. Parameters and draws that are not given become new
-    inputs. A probe (a tensor of zeros, by layer name) is added to that layer's output: its gradient is the gradient
-    with respect to the layer."""
-    assembly = Assembly(x.tape, training, dict(params or {}), draws=dict(draws or {}), outputs={INPUT: x})
+    """Record the forward computation of a network on input `x`. Parameters, statistics and draws that are not given
+    become new inputs. A probe (a tensor of zeros, by layer name) is added to that layer's output: its gradient is the
+    gradient with respect to the layer."""
+    assembly = Assembly(
+        x.tape, training, dict(params or {}), state=dict(state or {}), draws=dict(draws or {}), outputs={INPUT: x},
+        fixed=row.weights,
+    )  # fmt: skip
     for number, layer in enumerate(row.layers, 1):
         where = f"{row.file}: [{row.name}] layer {number}"
         kind = layer.get("layer")
@@ -106,31 +115,45 @@ def record_layer(
     wanted = spec.inputs if isinstance(spec, Layer) else ["x"]
     if len(inputs) != len(wanted):
         raise SpecError(f"takes {len(wanted)} input(s), got {len(inputs)}; write inputs = [...] with layer names")
-    slots = spec.params if isinstance(spec, Layer) else {}
+    slots = {**spec.params, **spec.state} if isinstance(spec, Layer) else {}
     given = {key: value for key, value in table.items() if key not in ("layer", "name", "inputs", *slots)}
     hyper, knobs = settings(spec, given)
     names = dict(zip(wanted, inputs, strict=True))
     if isinstance(spec, Activation):
         return record_row(spec, spec.formula, names, assembly.tape, hyper, knobs)
+    reader = _Reader(assembly, catalogue, f"{name}." if name else "", table)
+    found = Slots(reader.parameter, reader.statistic, reader.draw)
+    output = record_formulas(spec, names, hyper, knobs, found, assembly.training)
+    for slot, node in found.new_statistics.items():
+        assembly.new_state[reader.prefix + slot] = node
+    return output
 
-    prefix = f"{name}." if name else ""
-    dims = _dims(spec, inputs[0].shape, hyper)
-    for slot, parameter in spec.params.items():
-        if parameter.when and not knobs[parameter.when]:
-            continue
-        shape, path = tuple(_length(dim, dims[dim]) for dim in parameter.shape), prefix + slot
-        names[slot] = _input(assembly.params, assembly.tape, path, shape)
-        if catalogue is not None:
-            assembly.initializers[path] = _initializer(catalogue, str(table.get(slot, parameter.initializer)))
-    text = spec.formula if assembly.training or not spec.inference else spec.inference
-    if text == spec.formula:
-        for draw, keep in spec.draws.items():
-            names[draw] = _input(assembly.draws, assembly.tape, prefix + draw, inputs[0].shape)
-            assembly.keep[prefix + draw] = probability = constant_value(keep, hyper)
-            if not 0 < probability <= 1:
-                options = ", ".join(f"{key} = {value:g}" for key, value in hyper.items())
-                raise SpecError(f"{options}: keeps with probability {keep} = {probability:g}, which is not in (0, 1]")
-    return record(parse(text), {**constants(assembly.tape, hyper), **names}, assembly.tape, knobs)
+
+@dataclass
+class _Reader:
+    """Gives a layer its parameters, statistics and draws, under the layer's name in the network."""
+
+    assembly: Assembly
+    catalogue: Catalogue | None
+    prefix: str
+    table: Mapping[str, Any]
+
+    def parameter(self, slot: str, shape: Shape, row: Parameter) -> Node:
+        return self._input(self.assembly.params, slot, shape, row)
+
+    def statistic(self, slot: str, shape: Shape, row: Parameter) -> Node:
+        return self._input(self.assembly.state, slot, shape, row)
+
+    def draw(self, slot: str, shape: Shape, law: Law) -> Node:
+        self.assembly.laws[self.prefix + slot] = law
+        return _input(self.assembly.draws, self.assembly.tape, self.prefix + slot, shape)
+
+    def _input(self, known: dict[str, Node], slot: str, shape: Shape, row: Parameter) -> Node:
+        path = self.prefix + slot
+        if self.catalogue is not None:
+            name = str(self.table.get(slot, row.initializer))
+            self.assembly.initializers[path] = _initializer(self.catalogue, name)
+        return _input(known, self.assembly.tape, path, shape)
 
 
 def _input(known: dict[str, Node], tape: list[Node], path: str, shape: Shape) -> Node:
@@ -144,22 +167,6 @@ def _input(known: dict[str, Node], tape: list[Node], path: str, shape: Shape) ->
     return known[path]
 
 
-def _length(name: str, value: float) -> int:
-    """A length of a parameter, which an option may have set to anything."""
-    if not (1 <= value <= MAX_ELEMENTS and value == int(value)):
-        raise SpecError(f"{name} = {value:g}; a whole number from 1 to {MAX_ELEMENTS:,}")
-    return int(value)
-
-
-def _dims(spec: Layer, shape: Shape, hyper: Mapping[str, float]) -> dict[str, float]:
-    dims = dict(hyper)
-    if spec.input:
-        if len(shape) != len(spec.input):
-            raise SpecError(f"input shape {shape} does not fit {spec.input}: flatten it first?")
-        dims.update(zip(spec.input, shape, strict=True))
-    return dims
-
-
 def _initializer(catalogue: Catalogue, name: str) -> Initializer:
     row: Row | None = catalogue.rows.get(name)
     if not isinstance(row, Initializer):
@@ -169,10 +176,33 @@ def _initializer(catalogue: Catalogue, name: str) -> Initializer:
 
 
 def initial_parameters(assembly: Assembly, seed: int) -> dict[str, np.ndarray]:
-    """Initial parameters in float64, drawn from (seed, name): the same for every backend, mode and layer order."""
+    """Initial parameters in float64, drawn from (seed, name): the same for every backend, mode and layer order. Those
+    that the network gives as `weights` start as written."""
+    unknown = assembly.fixed.keys() - assembly.params.keys()
+    if unknown:
+        raise SpecError(f"weights: no parameter is called {choices(unknown)}; parameters: {choices(assembly.params)}")
     return {
-        name: initialize(assembly.initializers[name], node.shape, seed, name) for name, node in assembly.params.items()
+        name: _written(assembly.fixed[name], node.shape, name) if name in assembly.fixed
+        else initialize(assembly.initializers[name], node.shape, seed, name)
+        for name, node in assembly.params.items()
+    }  # fmt: skip
+
+
+def initial_layer_state(assembly: Assembly, seed: int) -> dict[str, np.ndarray]:
+    """The running statistics before the first step."""
+    return {
+        name: initialize(assembly.initializers[name], node.shape, seed, name) for name, node in assembly.state.items()
     }
+
+
+def _written(value: Any, shape: Shape, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise SpecError(f"weights.{name} = {value!r}: nested lists of numbers, of shape {shape}") from None
+    if array.shape != shape or not np.all(np.isfinite(array)):
+        raise SpecError(f"weights.{name} has shape {array.shape}; finite numbers of shape {shape} are wanted")
+    return array
 
 
 def initialize(row: Initializer, shape: Shape, seed: int, name: str, hyper: Mapping[str, float] | None = None) -> Any:
@@ -198,12 +228,17 @@ def initializer_draws(shape: Shape, seed: int, name: str) -> dict[str, np.ndarra
 
 
 def draw_masks(assembly: Assembly, seed: int, step: int) -> dict[str, np.ndarray]:
-    """The Bernoulli masks of one training step: 1 keeps, with the layer's probability."""
-    masks = {}
-    for name, node in assembly.draws.items():
-        generator = np.random.default_rng([seed, step, zlib.crc32(name.encode())])
-        masks[name] = (generator.random(node.shape) < assembly.keep[name]).astype(np.float64)
-    return masks
+    """The random inputs of one training step: masks in which 1 keeps, and uniform numbers."""
+    return {
+        name: drawn(assembly.laws[name], node.shape, np.random.default_rng([seed, step, zlib.crc32(name.encode())]))
+        for name, node in assembly.draws.items()
+    }
+
+
+def drawn(law: Law, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    """One draw by its law, in float64."""
+    uniform = generator.random(shape)
+    return (uniform < law.keep).astype(np.float64) if law.keep is not None else law.low + (law.high - law.low) * uniform
 
 
 def add_regularizers(

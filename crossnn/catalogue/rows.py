@@ -7,14 +7,16 @@ allowed. Formulas stay text here and are parsed by `check_formulas` at loading t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from crossnn.errors import FormulaError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
 
-Domain = Literal["real", "probability", "simplex", "binary", "one_hot"]
+Domain = Literal[
+    "real", "probability", "simplex", "binary", "one_hot", "label", "sign", "nonnegative", "index"
+]  # fmt: skip
 KnobChoice = bool | list[str]
 
 
@@ -47,7 +49,7 @@ class Formulated(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     params: dict[str, float] = {}
     knobs: dict[str, KnobChoice] = {}
     points: list[float] = []
-    kinks: list[float] = []
+    kinks: list[float | str] = []
     acts_on: Literal["element", "vector"] = "element"
 
     @property
@@ -68,12 +70,28 @@ class Activation(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: ClassVar[str] = "activation"
 
 
+class Reduction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the numbers of a batch become one: `by` is a name of reductions.py; `weights` multiply the samples, or the
+    samples of a class; `samples = 0` is the empty batch."""
+
+    by: str = "mean"
+    weights: Literal["", "sample", "class"] = ""
+    samples: int | None = None
+
+
 class Loss(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="loss"):
-    """One number a sample (or an element) from prediction y and target t; kinks are values of y - t."""
+    """One number a sample (or an element) from prediction y and target t; kinks are values of y - t.
+
+    inputs: further inputs by name with their domains, in the place of t. ends: predictions at which the loss may be
+    infinite, judged in a case of their own. reductions: checked besides the mean.
+    """
 
     kind: ClassVar[str] = "loss"
     prediction: Domain = "real"
     target: Domain = "real"
+    inputs: dict[str, Domain] = {}
+    ends: list[float] = []
+    reductions: list[Reduction] = []
 
 
 class Metric(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="metric"):
@@ -91,31 +109,73 @@ class Regularizer(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Initializer(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="initializer"):
-    """A parameter from uniform draws u, normal draws z, fan_in and fan_out."""
+    """A parameter from draws (u uniform, z normal, c normal but never beyond two deviations, m a tall normal matrix),
+    fan_in and fan_out."""
 
     kind: ClassVar[str] = "initializer"
 
 
+class Constraint(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="constraint"):
+    """A parameter w made to obey, after an update; never differentiated."""
+
+    kind: ClassVar[str] = "constraint"
+
+
+class Schedule(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="schedule"):
+    """A learning rate from t, the number of steps already taken; `lr` is its largest or its first value."""
+
+    kind: ClassVar[str] = "schedule"
+
+
+class Clipping(Formulated, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="clipping"):
+    """A gradient from the gradient g of one parameter and `norm`, that of all parameters together."""
+
+    kind: ClassVar[str] = "clipping"
+
+
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A learned tensor of a layer. `when` names a knob without which it does not exist."""
+    """A tensor of a layer: learned, or a running statistic. Lengths are texts such as `4*units`; `when` names a knob
+    without which it does not exist."""
 
     shape: list[str]
     initializer: str
     when: str = ""
 
 
+class Draw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Random numbers of a layer: 0 or 1, which is drawn with probability `keep`, or uniform from `low` to `high`. The
+    shape is the input's where none is given."""
+
+    keep: str = ""
+    low: str = ""
+    high: str = ""
+    shape: list[str] = []
+
+
+Setting = float | bool | str | list[int]
+
+
 class Layer(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="layer"):
-    """A formula of inputs and parameters; see layers.toml."""
+    """A formula of inputs and parameters; see layers.toml, which explains the keys."""
 
     kind: ClassVar[str] = "layer"
     formula: str
     inference: str = ""
-    input: list[str] = []
+    let: list[str] = []
+    input: list[str] | dict[str, list[str]] = []
     inputs: list[str] = msgspec.field(default_factory=lambda: ["x"])
+    domains: dict[str, str] = {}
     params: dict[str, Parameter] = {}
-    options: dict[str, float] = {}
+    options: dict[str, float | list[int]] = {}
     knobs: dict[str, KnobChoice] = {}
-    draws: dict[str, str] = {}
+    draws: dict[str, str | Draw] = {}
+    state: dict[str, Parameter] = {}
+    update: list[str] = []
+    carry: dict[str, list[str]] = {}
+    over: str = "x"
+    step: list[str] = []
+    sizes: dict[str, float | list[int]] = {}
+    cases: list[dict[str, Setting]] = []
 
     @property
     def summary(self) -> str:
@@ -124,15 +184,27 @@ class Layer(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="lay
     def texts(self) -> list[tuple[str, str]]:
         return [("formula", self.formula), *([("inference", self.inference)] if self.inference else [])]
 
+    def law(self, name: str) -> Draw:
+        """How a draw is drawn; a text alone is the probability of a 1."""
+        draw = self.draws[name]
+        return Draw(keep=draw) if isinstance(draw, str) else draw
+
 
 class Optimizer(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="optimizer"):
-    """Update lines for parameter w, in order; a name that is neither w nor a state slot is a temporary."""
+    """Update lines for parameter w, in order; a name that is neither w nor a state slot is a temporary.
+
+    acts_on: in a `vector` elements meet (norms), and a `matrix` has two axes, of `rows` and `columns`. A state slot
+    starts as a number, a hyper-parameter, or "w", a copy of the parameter; `reduced` slots have length 1 along an axis
+    of the matrix, or are one number ("all"). cases: settings to be checked besides the defaults."""
 
     kind: ClassVar[str] = "optimizer"
     update: list[str]
     params: dict[str, float]
     knobs: dict[str, KnobChoice] = {}
     state: dict[str, float | str] = {}
+    acts_on: Literal["element", "vector", "matrix"] = "element"
+    reduced: dict[str, Literal[-1, -2, "all"]] = {}
+    cases: list[dict[str, float | bool | str]] = []
 
     @property
     def summary(self) -> str:
@@ -143,41 +215,94 @@ class Optimizer(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=
 
 
 class Network(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="network"):
-    """Layers in order; `input` is the shape of one sample."""
+    """Layers in order; `input` is the shape of one sample, whose numbers are indices below `tokens` where that is
+    given. `weights` are parameters that start as written instead of drawn."""
 
     kind: ClassVar[str] = "network"
     input: list[int]
-    layers: list[dict[str, str | float | bool | list[str]]]
+    layers: list[dict[str, str | float | bool | list[str | int]]]
+    tokens: int = 0
+    weights: dict[str, list[Any]] = {}
 
     @property
     def summary(self) -> str:
         return " > ".join(str(layer.get("name", layer.get("layer", "?"))) for layer in self.layers)
 
 
-class Experiment(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="experiment"):
-    """A training run: everything that must be equal for two backends to train the same network."""
+Use = dict[str, str | float | bool]
+"""A row by its name (`use`), with its settings."""
+
+
+class Trained(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """What is minimised step by step. `main` rows are trained where none is named; `left_out` says why a mode
+    (`torch compiled`) is not, `printed` what a lecture printed of the outcome. The loader fills in `family` and what is
+    `varied` in it."""
+
+    optimizer: Use
+    schedule: Use = {}
+    clip: Use = {}
+    constraints: list[Use] = []
+    main: bool = False
+    left_out: dict[str, str] = {}
+    printed: dict[str, float] = {}
+    family: str = ""
+    varied: dict[str, str | float] = {}
+
+
+class Experiment(Trained, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="experiment"):
+    """A training run: everything that must be equal for two backends to train the same network. `input` is the shape
+    of a sample where it is not the network's own; `closed_form` says what the trained network must compute exactly."""
 
     kind: ClassVar[str] = "experiment"
     data: str
     network: str
     loss: str
-    optimizer: dict[str, str | float | bool]
-    batch_size: int
+    batch_size: int | Literal["full"]
     epochs: int
+    input: list[int] = []
     metrics: list[str] = []
-    regularizers: list[dict[str, str | float | bool]] = []
+    regularizers: list[Use] = []
+    normalise: bool = False
+    samples: int = 0
     seed: int = 0
     held_out: float = 0.2
+    closed_form: Literal["", "least_squares", "frequencies", "targets"] = ""
 
     @property
     def summary(self) -> str:
         return f"{self.network} on {self.data}, {self.loss}, {self.optimizer.get('use', '?')}"
 
 
+class Study(Trained, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="study"):
+    """An optimizer on an objective without data: a formula of w and of the arrays in `data`. `closed_form` is w after
+    t steps, of w0, lr and t; `minimum` where the objective is smallest."""
+
+    kind: ClassVar[str] = "study"
+    objective: str
+    start: list[Any]
+    steps: int
+    let: list[str] = []
+    data: dict[str, list[Any]] = {}
+    params: dict[str, float] = {}
+    closed_form: str = ""
+    minimum: list[Any] = []
+
+    @property
+    def summary(self) -> str:
+        return f"{self.objective}, {self.optimizer.get('use', '?')}"
+
+    def texts(self) -> list[tuple[str, str]]:
+        return [("objective", self.objective), *([("closed_form", self.closed_form)] if self.closed_form else [])]
+
+
 AnyRow = (
-    Activation | Loss | Metric | Regularizer | Initializer | Layer | Optimizer | Network | Experiment
+    Activation | Loss | Metric | Regularizer | Constraint | Initializer | Layer | Optimizer | Schedule | Clipping
+    | Network | Experiment | Study
 )  # fmt: skip
-KINDS = ("activation", "loss", "regularizer", "initializer", "metric", "layer", "optimizer", "network", "experiment")
+KINDS = (
+    "activation", "loss", "regularizer", "constraint", "initializer", "metric", "layer", "optimizer", "schedule",
+    "clipping", "network", "experiment", "study",
+)  # fmt: skip
 
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -185,7 +310,10 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "loss": ("y", "t"),
     "metric": ("y", "t"),
     "regularizer": ("w",),
-    "initializer": ("u", "z", "fan_in", "fan_out"),
+    "constraint": ("w",),
+    "initializer": ("u", "z", "c", "m", "fan_in", "fan_out"),
+    "schedule": ("t",),
+    "clipping": ("g", "norm"),
 }
 """The variables that formulas of a kind may use; the first is differentiated."""
 
@@ -194,9 +322,9 @@ def check_formulas(row: Row) -> None:
     """Parse every formula of a row once, and see that an optimizer moves w; raises FormulaError naming the key."""
     for key, text in row.texts():
         _named(key, parse, text)
-    assignments = row.let if isinstance(row, Formulated) else row.update if isinstance(row, Optimizer) else []
-    for number, line in enumerate(assignments, 1):
-        _named(f"{'update' if isinstance(row, Optimizer) else 'let'} line {number}", parse_assignment, line)
+    for key in ("let", "update", "step"):
+        for number, line in enumerate(getattr(row, key, []), 1):
+            _named(f"{key} line {number}", parse_assignment, line)
     if isinstance(row, Optimizer):
         if "lr" not in row.params:
             raise FormulaError("params: an optimizer needs lr, its learning rate")

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Network, Optimizer, Row
+from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Network, Optimizer, Row, Study
+from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
 
 UPDATE = ("w", "g", "lr", "t")
@@ -36,7 +37,7 @@ def check_values(row: Row) -> None:
             _check_names("params", row.params, VARIABLES[row.kind], knobs)
             _check_finite("params", row.params.values())
             _check_finite("points", row.points)
-            _check_finite("kinks", row.kinks)
+            _check_finite("kinks", (kink for kink in row.kinks if not isinstance(kink, str)))
         case Optimizer():
             hyper = [name for name in row.params if name != "lr"]
             _check_names("params", hyper, UPDATE, knobs, row.state)
@@ -48,7 +49,9 @@ def check_values(row: Row) -> None:
         case Network():
             _check_network(row)
         case Experiment():
-            _check_experiment(row)
+            check_experiment(row)
+        case Study():
+            check_study(row)
 
 
 def _check_knobs(knobs: Mapping[str, Any]) -> None:
@@ -78,21 +81,39 @@ def _check_finite(key: str, values: Iterable[float]) -> None:
 def _check_layer(row: Layer) -> None:
     if not row.inputs:
         raise SpecError('inputs is empty; a layer has at least one, such as inputs = ["x"]')
-    _check_names("params", row.params, row.inputs, row.options, row.knobs, row.draws)
-    _check_finite("options", row.options.values())
-    sizes = [*row.input, *row.options]
-    for slot, parameter in row.params.items():
-        wrong = [size for size in parameter.shape if size not in sizes]
-        if wrong:
-            raise SpecError(f"params.{slot}: unknown size {choices(wrong)} in shape; known: {choices(sizes) or 'none'}")
-        if parameter.when and parameter.when not in row.knobs:
-            known = choices(row.knobs) or "none"
-            raise SpecError(f"params.{slot}: when = {parameter.when!r} is not a knob; knobs: {known}")
+    if isinstance(row.input, dict) and row.input.keys() != set(row.inputs):
+        raise SpecError(f"input describes {choices(row.input)}; inputs are {choices(row.inputs)}")
+    fixed = (row.inputs, row.options, row.knobs)
+    _check_names("params", row.params, *fixed)
+    _check_names("state", row.state, *fixed, row.params)
+    _check_names("draws", row.draws, *fixed, row.params, row.state)
+    _check_names("carry", row.carry, *fixed, row.params, row.state, row.draws)
+    _check_finite("options", (value for value in row.options.values() if isinstance(value, float)))
+    for name, several in row.options.items():
+        if isinstance(several, list) and (not several or any(number < 1 for number in several)):
+            raise SpecError(f"options.{name} = {several}: whole numbers from 1, such as [3, 3]")
+    for key, slots in (("params", row.params), ("state", row.state)):
+        for slot, parameter in slots.items():
+            if parameter.when and parameter.when not in row.knobs:
+                known = choices(row.knobs) or "none"
+                raise SpecError(f"{key}.{slot}: when = {parameter.when!r} is not a knob; knobs: {known}")
+    targets = {line.split("=")[0].strip() for line in row.update}
+    if targets != set(row.state):
+        raise SpecError(f"update assigns {choices(targets) or 'nothing'}; state has {choices(row.state) or 'none'}")
+    if bool(row.step) != bool(row.carry):
+        raise SpecError("step and carry belong together: what each step computes, and what it hands to the next")
+    missing = row.carry.keys() - {line.split("=")[0].strip() for line in row.step}
+    if missing:
+        raise SpecError(f"step: no line assigns {choices(missing)}, which is carried to the next step")
+    for name in row.domains.keys() - set(row.inputs):
+        raise SpecError(f"domains.{name}: no such input; inputs: {choices(row.inputs)}")
 
 
 def _check_network(row: Network) -> None:
     if not row.input or any(length < 1 for length in row.input):
         raise SpecError(f"input = {row.input}: the shape of one sample, whole numbers from 1, such as [64]")
+    if row.tokens < 0:
+        raise SpecError(f"tokens = {row.tokens}; how many different indices the input may hold, or 0 for real numbers")
     if not row.layers:
         raise SpecError('layers is empty; give at least one, such as { layer = "dense", units = 10 }')
     for number, layer in enumerate(row.layers, 1):
@@ -101,18 +122,3 @@ def _check_network(row: Network) -> None:
                 raise SpecError(f"layer {number}: {key} = {layer[key]!r}; write {key} = {example}")
         if "name" in layer:
             check_name(str(layer["name"]))
-
-
-def _check_experiment(row: Experiment) -> None:
-    for key, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
-        if getattr(row, key) < least:
-            raise SpecError(f"{key} = {getattr(row, key)}; a whole number from {least}")
-    if not 0 < row.held_out < 1:
-        raise SpecError(f"held_out = {row.held_out}; the share of samples kept apart, between 0 and 1, such as 0.2")
-    for key, table in [("optimizer", row.optimizer), *(("regularizers", one) for one in row.regularizers)]:
-        if not isinstance(table.get("use"), str):
-            raise SpecError(f'{key}: which? write use = "NAME", with a name of the catalogue')
-        _check_finite(key, (value for value in table.values() if isinstance(value, float)))
-    for table in row.regularizers:
-        if not isinstance(table.get("on"), str):
-            raise SpecError('regularizers: on = "kernel" must say to which parameters it is applied')

@@ -63,6 +63,9 @@ class Node:
             return value
         if getattr(value, "shape", ()) == ():
             return constant(self.tape, float(value))
+        if value.size and not any(getattr(value, "strides", (1,))):  # one number, repeated
+            number = constant(self.tape, float(value.flat[0]))
+            return number.apply("broadcast", (number,), {"shape": tuple(value.shape)})
         raise FormulaError(f"an array of shape {value.shape} met a recorded graph: pass it as an argument instead")
 
     def __add__(self, other: Any) -> Node:

@@ -108,9 +108,17 @@ def one_axis(name: str, shape: Shape, axis: int) -> int:
     return reduced_axes(name, shape, axis)[0]
 
 
+def _given(name: str, options: Options, *wanted: str) -> None:
+    """Options without a default, which is written ()."""
+    missing = [key for key in wanted if options[key] == ()]
+    if missing:
+        raise FormulaError(f"{name}: {', '.join(f'{key}=' for key in missing)} must be given")
+
+
 def sliced(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """Part of one axis, from `start` up to but without `stop`."""
     (shape,) = shapes
+    _given(name, options, "axis", "start", "stop")
     axis, start, stop = one_axis(name, shape, options["axis"]), options["start"], options["stop"]
     if not 0 <= start < stop <= shape[axis]:
         raise FormulaError(f"{name}: {start} to {stop} is no part of axis {axis} of shape {shape}")
@@ -120,6 +128,7 @@ def sliced(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
 def padded(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """One axis made longer by `before` and `after`."""
     (shape,) = shapes
+    _given(name, options, "axis", "before", "after")
     axis, before, after = one_axis(name, shape, options["axis"]), options["before"], options["after"]
     if before < 0 or after < 0:
         raise FormulaError(f"{name}: before={before}, after={after}; whole numbers from 0")
@@ -220,6 +229,7 @@ def _spatial(name: str, shape: Shape) -> Shape:
 def windowed(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """(N, *spatial, C) becomes (N, *out, *size, C)."""
     (shape,) = shapes
+    _given(name, options, "size")
     found = window(name, _spatial(name, shape), options["size"], options)
     return (shape[0], *found.out, *found.size, shape[-1])
 

@@ -30,7 +30,7 @@ from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
-from crossnn.parity.networks import layer_subjects, network_subject
+from crossnn.parity.networks import layer_subjects, network_subjects
 from crossnn.parity.optimizers import Steps, optimizer_steps
 from crossnn.parity.proof import proofs
 from crossnn.parity.subject import Subject
@@ -86,7 +86,7 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
         case Layer():
             return layer_subjects(row, seed)
         case Network():
-            return [network_subject(row, catalogue, seed)]
+            return network_subjects(row, catalogue, seed)
         case Experiment():
             return [first_step(row, catalogue, seed)]
         case Optimizer():
@@ -110,7 +110,10 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
             )
             records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
         else:
-            values = subject_values(adapter, cell.mode, subject, own, row.kind)
+            values = subject_values(adapter, cell.mode, subject, own)
+            if subject.tabulated:
+                records += _conventions(cell, row, subject.case, values, own)
+                continue
             references: Mapping[str, Reference] = subject.references(cell.dtype)
             if all(values[name].shape == references[name].exact.hi.shape for name in values):
                 records += _kinks(cell, row, subject, values, own)
@@ -155,6 +158,18 @@ def _hint(found: Judgement, dtype: str) -> str:
     if dtype == "float64" and found.typical_digits is not None and 6 <= found.typical_digits <= 9.5:
         return "; most of what departs agrees to about 8 digits, as if a float32 number took part"
     return ""
+
+
+def _conventions(cell: Cell, row: Row, case: str, values: Values, native: Native | None) -> list[Record]:
+    """What has no right value, such as the mean of no samples: tabulated, not judged."""
+    return [
+        _record(
+            cell, row, quantity, Judgement("KINK", worst=Worst((), "a convention", f"{float(value):.6g}")), case,
+            native.call if native else "",
+        )
+        for quantity, value in values.items()
+        if value.size == 1
+    ]  # fmt: skip
 
 
 def _kinks(cell: Cell, row: Row, subject: Subject, values: Values, native: Native | None) -> list[Record]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -59,13 +61,13 @@ def _tensors(adapter: Adapter, tree: Any) -> Any:
     return map_tree(adapter.tensor, tree)
 
 
-def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native | None, kind: str) -> Values:
+def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native | None) -> Values:
     """Every quantity of a subject, computed by the formula or by a native implementation."""
     if native is None:
         forward = function_of(subject.forward, "forward", adapter)
         scalar = None if subject.scalar is None else function_of(subject.scalar, "objective", adapter)
     else:
-        forward, scalar = _native_functions(adapter, subject, native, kind)
+        forward, scalar = _native_functions(adapter, subject, native)
     params, data = _tensors(adapter, subject.params), _tensors(adapter, subject.data)
     found = adapter.compile(forward, mode)(params, data)
     values = {name: adapter.array(value) for name, value in found.items()}
@@ -82,23 +84,24 @@ def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native
 
 
 def _native_functions(
-    adapter: Adapter, subject: Subject, native: Native, kind: str
+    adapter: Adapter, subject: Subject, native: Native
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Forward and objective in terms of the framework's own implementation."""
     total = adapter.primitives["sum"]
 
-    def output(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
-        if kind == "activation":
-            return native.function(params["x"])
-        if kind == "loss":
-            return native.function(params["y"], data["t"])
-        return native.function({key: value for key, value in params.items() if key != "x"}, params["x"])
+    def outputs(params: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**params, **data}
+        if subject.calls:
+            return {what: native.function(*(given[name] for name in names)) for what, names in subject.calls.items()}
+        rest = {name: value for name, value in given.items() if name not in (*subject.inputs, "weights")}
+        return {subject.native_quantity: native.function(rest, *(given[name] for name in subject.inputs))}
 
     def objective(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
-        value = output(params, data)
-        return value if kind == "loss" else total(data["weights"] * value)
+        found = outputs(params, data)
+        numbers = [total(data["weights"] * value) if what == "value" else value for what, value in found.items()]
+        return functools.reduce(operator.add, numbers)
 
-    return lambda params, data: {subject.native_quantity: output(params, data)}, objective
+    return outputs, objective
 
 
 def optimizer_values(adapter: Adapter, mode: str, steps: Steps) -> Values:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.derive import gradient_graph
-from crossnn.formula.graph import Graph
+from crossnn.formula.graph import Graph, shape_of
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
@@ -29,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 
 def shapes_of(params: Arrays, data: Arrays) -> dict[str, dict[str, Shape]]:
     """The shapes with which a function of (params, data) is recorded."""
-    return {"params": {k: v.shape for k, v in params.items()}, "data": {k: v.shape for k, v in data.items()}}
+    return {"params": {k: shape_of(v) for k, v in params.items()}, "data": {k: shape_of(v) for k, v in data.items()}}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Kink:
 @dataclass
 class Subject:
     """One computation to be judged. The graphs take (params, data); `update` takes what an optimizer takes, and `step`
-    is the whole training step, which only the oracle evaluates: backends use their own gradients."""
+    is the whole training step, which only the oracle evaluates: backends use their own gradients. `calls` says which
+    quantities a native implementation returns, and for which arguments. What is `tabulated` has no right value: it is
+    shown and not judged."""
 
     case: str
     settings: Mapping[str, Any]
@@ -60,9 +62,12 @@ class Subject:
     order: tuple[str, ...] = ()
     kinks: tuple[Kink, ...] = ()
     native_quantity: str = ""
+    inputs: tuple[str, ...] = ("x",)
     update: Graph | None = None
     step: Graph | None = None
     rest: Mapping[str, Any] = field(default_factory=dict)
+    calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tabulated: bool = False
 
     @property
     def shapes(self) -> dict[str, dict[str, Shape]]:
