@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from crossnn.catalogue.build import knob_choices, settings
-from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.layers import example_shapes
+from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.network import (
     Assembly,
     assemble,
@@ -234,8 +234,9 @@ def probed(
         *(f"backward/{name}" for name in reversed(plan.layers)),
         *(f"gradient/{name}" for name in reversed(plan.params)),
     )
+    case = "training step" if loss else "default" if plan.training else "inference"
     subject = Subject(
-        "training step" if loss else "default" if plan.training else "inference", {}, Graph.trace(forward, shapes), params, data,
+        case, {}, Graph.trace(forward, shapes), params, data,
         Graph.trace(scalar, shapes), gradient_names=backward, order=order,
     )  # fmt: skip
     return Probed(subject, scalar, list(weights))
