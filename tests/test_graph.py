@@ -231,6 +231,20 @@ COSTS: list[tuple[str, Arrays, float, int]] = [  # formula, arguments, operation
     ("x > 0", {"x": np.zeros(10)}, 10, 90),
     ("transpose(x)", {"x": np.zeros((4, 5))}, 0, 0),
     ("broadcast(x, shape=(4, 5)) + y", {"x": np.zeros(5), "y": np.zeros((4, 5))}, 20, 8 * (5 + 20 + 20)),
+    ("conv(x, k)", {"x": np.zeros((2, 5, 3)), "k": np.zeros((2, 3, 4))}, 2 * (2 * 4 * 4) * 6, 8 * (30 + 24 + 32)),
+    (
+        "conv(x, k, groups=3, padding='same', strides=2)",
+        {"x": np.zeros((1, 5, 5, 3)), "k": np.zeros((3, 3, 1, 6))},
+        2 * (3 * 3 * 6) * 9,
+        8 * (75 + 54 + 54),
+    ),
+    (
+        "conv_transposed(y, k, shape=(2, 5, 3))",
+        {"y": np.zeros((2, 4, 4)), "k": np.zeros((2, 3, 4))},
+        2 * (2 * 4 * 4) * 6,
+        8 * (32 + 24 + 30),
+    ),
+    ("slice(x, axis=1, start=1, stop=3) + 1", {"x": np.zeros((4, 5))}, 8, 8 * (8 + 8)),
     ("exp(x) + 0*x", {"x": np.zeros(1)}, 12, 16 + 16 + 24),
 ]
 

@@ -18,7 +18,7 @@ from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optim
 from crossnn.cli.options import comma_list, split_arguments
 from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
-from crossnn.formula.grammar import parse
+from crossnn.formula.grammar import parse, parse_assignment
 from crossnn.formula.graph import Graph, leaves
 from crossnn.formula.latex import latex, name_latex
 from crossnn.formula.listing import pass_report
@@ -119,6 +119,12 @@ def _table(row: Row, knobs: Mapping[str, bool | str]) -> str:
     elif isinstance(row, Optimizer):
         parts.append(_section("update", "\n".join(row.update)))
     elif isinstance(row, Layer):
+        lines = [
+            ("let", row.let),
+            (f"step, for each place of {row.over}", row.step),
+            ("running statistics", row.update),
+        ]
+        parts += [_section(title, "\n".join(text)) for title, text in lines if text]
         parts += [_section(title, text) for title, text in row.texts()]
     elif isinstance(row, Network):
         parts.append(_section("layers", "\n".join(_inline(layer) for layer in row.layers)))
@@ -156,7 +162,7 @@ def _parts(row: Experiment) -> Iterator[str]:
 
 def _settings(row: Row) -> Iterator[tuple[str, str]]:
     params = getattr(row, "params", {}) if not isinstance(row, Layer) else row.options
-    yield "parameters", ", ".join(f"{name} = {value:g}" for name, value in params.items())
+    yield "parameters", ", ".join(f"{name} = {_plain(value)}" for name, value in params.items())
     knobs: Mapping[str, Any] = getattr(row, "knobs", {})
     choices = {name: choice if isinstance(choice, list) else [choice, not choice] for name, choice in knobs.items()}
     yield "knobs", "; ".join(f"{name} = {' | '.join(map(str, all_)).lower()}" for name, all_ in choices.items())
@@ -165,7 +171,8 @@ def _settings(row: Row) -> Iterator[tuple[str, str]]:
     if isinstance(row, Network):
         yield "input", f"{_plain(row.input)} (one sample)"
     if isinstance(row, Layer):
-        yield "learned", ", ".join(f"{name} [{', '.join(one.shape)}]" for name, one in row.params.items())
+        for title, slots in (("learned", row.params), ("kept", row.state)):
+            yield title, ", ".join(f"{name} [{', '.join(one.shape)}]" for name, one in slots.items())
     if isinstance(row, Formulated) and row.kinks:
         yield "kinks", ", ".join(map(repr, row.kinks))
 
@@ -185,7 +192,10 @@ def latex_lines(row: Row, knobs: Mapping[str, bool | str]) -> list[str]:
         return [latex(line, knobs) for line in row.lines()]
     if isinstance(row, Layer):
         inputs = ", ".join(map(name_latex, row.inputs))
-        return [f"\\operatorname{{{row.name}}}\\left({inputs}\\right) = {latex(parse(row.formula), knobs)}"]
+        name = row.name.replace("_", "\\_")
+        head = f"\\operatorname{{{name}}}\\left({inputs}\\right)"
+        before = [latex(parse_assignment(line), knobs) for line in (*row.let, *row.step)]
+        return [*before, f"{head} = {latex(parse(row.formula), knobs)}"]
     return []
 
 

@@ -15,7 +15,7 @@ from crossnn.formula import shapes
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.primitives import PRIMITIVES
 
-VIEWS = frozenset({"broadcast", "flatten", "reshape", "stop_gradient", "transpose"})
+VIEWS = frozenset({"broadcast", "flatten", "reshape", "slice", "stop_gradient", "transpose"})
 _ITEM_BYTES = {"bool": 1, "index": 8}
 
 
@@ -56,6 +56,12 @@ _Work = Callable[[Node], float]
 _WORK: Mapping[shapes.ShapeRule, _Work] = {
     shapes.reduction: lambda node: _size(node.inputs[0]),
     shapes.matrix_product: lambda node: 2.0 * _size(node) * node.inputs[0].shape[-1],
+    shapes.convolved: lambda node: 2.0 * _size(node) * math.prod(node.inputs[1].shape[:-1]),
+    shapes.convolution_input: lambda node: 2.0 * _size(node.inputs[0]) * math.prod(node.inputs[1].shape[:-1]),
+    shapes.convolution_kernel: lambda node: 2.0 * _size(node.inputs[1]) * math.prod(node.shape[:-1]),
+    shapes.overlapped: lambda node: _size(node.inputs[0]),
+    shapes.given: lambda node: _size(node.inputs[0]),
+    shapes.tall: lambda node: _size(node) * node.shape[-1],
 }
 """Shape rule -> how often the primitive's own cost is paid; the size of the result where it is not listed."""
 
@@ -76,8 +82,8 @@ def _node_cost(node: Node, itemsize: int) -> NodeCost:
 
 
 def _storage(node: Node) -> Node:
-    """What lies in memory behind a view."""
-    while node.operation in VIEWS:
+    """What lies in memory behind a view; of a slice no more than the slice is read."""
+    while node.operation in VIEWS and node.operation != "slice":
         node = node.inputs[0]
     return node
 
