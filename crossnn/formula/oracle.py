@@ -4,8 +4,9 @@ A fixed precision is not enough: at x = -700 the definition log(1 + exp(x)) is 0
 precision is doubled until two levels agree to 25 digits in every element. Numbers written in a formula are read as
 text at each precision; hyper-parameters and inputs are the exact binary values that the frameworks receive.
 
-Zero needs more care, since 0 = 0 is no agreement of digits (that softplus again): where a result is zero, a run with
-the last digit of every rounded step disturbed must give zero too. A zero by absorption wakes up; a true one stays.
+Agreement alone is not enough either: what a sum absorbs is lost at both levels. That softplus is 0 = 0, and the slope
+of x*tanh(softplus(x)) agrees with itself while one of its two terms is missing. So the last digit of every rounded step
+of the lower level is shaken: what was absorbed wakes up.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from crossnn.formula.oracle_arrays import oracle_arrays
 from crossnn.formula.primitives import PRIMITIVES
 
 FIRST_DIGITS = 50
+WIDE_DIGITS = 400
+"""Wider than the exponents of float64: nothing that it can hold is absorbed by 1."""
 MOST_DIGITS = 1600
 AGREEMENT = 25
 _BEYOND = 1e15  # exp of more than this has an exponent that no memory holds; its limit is returned instead
@@ -100,6 +103,7 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "not_equal": compare(lambda x, y: x != y),
         "abs": elementwise(abs, 1),
         "sign": elementwise(mp.sign, 1),
+        "floor": elementwise(mp.floor, 1),
         "exp": elementwise(bounded(mp.exp, zero, inf), 1),
         "expm1": elementwise(bounded(mp.expm1, -mp.one, inf), 1),
         "log": elementwise(lambda x: mp.log(x) if x > 0 else -inf if x == 0 else nan, 1),
@@ -175,20 +179,24 @@ def _plain(array: Any) -> Any:
 
 
 def exact(graph: Graph, arguments: Mapping[str, Any]) -> list[Exact]:
-    """The true values of the results, in order; doubles the precision until two levels agree everywhere."""
+    """The true values of the results, in order. The precision doubles until a level agrees everywhere with the level
+    below, every last digit of which was shaken; where a shaken digit decides (a tie, a kink), two levels that are wide
+    enough for every float64 decide alone."""
 
     def level(digits: int, disturbed: bool = False) -> list[np.ndarray]:
         results = leaves(at_precision(graph, arguments, digits, disturbed))
         return [np.asarray(one, dtype=object) for one in results]
 
     digits = FIRST_DIGITS
-    before = level(digits)
+    shaken, before = level(digits, disturbed=True), None
     while digits < MOST_DIGITS:
         digits *= 2
         after = level(digits)
-        if all(map(_agree, before, after)):
-            zeros = any(value == 0 for one in after for value in one.flat)
-            if not zeros or all(map(_true_zeros, after, level(digits, disturbed=True))):
+        if all(map(_agree, shaken, after)):
+            return [_split(one) for one in after]
+        shaken = level(digits, disturbed=True)
+        if before is not None and digits >= WIDE_DIGITS and all(map(_agree, before, after)):
+            if all(map(_true_zeros, after, shaken)):
                 return [_split(one) for one in after]
         before = after
     raise OracleError(f"two precisions did not agree up to {MOST_DIGITS} digits; the value cannot be decided")
