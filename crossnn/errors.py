@@ -36,6 +36,14 @@ class UnavailableError(BackendError):
     """A backend is installed but cannot start as asked here (no such device or dtype): NOT-RUN, no finding."""
 
 
+class DataError(CrossnnError):
+    """A data file of the user's is damaged, or is not the file that is wanted."""
+
+
+class MissingDataError(UnavailableError):
+    """Data files of the user's are not here: what needs them is NOT-RUN, no finding."""
+
+
 class NothingRanError(CrossnnError):
     """Everything that was asked for was NOT-RUN: no evidence was produced."""
 

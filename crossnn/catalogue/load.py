@@ -17,15 +17,16 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from crossnn.catalogue.family import expand
 from crossnn.catalogue.rows import KINDS, AnyRow, Row, check_formulas
 from crossnn.catalogue.validate import check_name, check_values
 from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
 
 FILES = (
-    "activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "networks",
-    "experiments",
+    "activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "schedules",
+    "clippings", "networks", "experiments", "studies",
 )  # fmt: skip
-COMPOSED = ("layer", "network", "experiment")
+COMPOSED = ("layer", "network", "experiment", "study")
 MAX_BYTES = 1_000_000
 
 
@@ -130,7 +131,11 @@ def read_text(text: str, file: str) -> dict[str, Row]:
         raise SpecError(f"{file}: not valid TOML: {error or type(error).__name__}") from None
     if not tables:
         raise SpecError(f"{file}: no table in it; a specification is a table such as [softplus] with kind and formula")
-    return {name: _row(file, name, table) for name, table in tables.items()}
+    try:
+        members = expand(tables)
+    except SpecError as error:
+        raise SpecError(f"{file}: {error}") from None
+    return {name: _row(file, name, table) for name, table in members.items()}
 
 
 def _row(file: str, name: str, table: Any) -> Row:
@@ -170,7 +175,8 @@ def _explain(error: msgspec.ValidationError, table: Mapping[str, Any]) -> str:
     message, _, path = str(error).partition(" - at `$")
     key = path.rstrip("`").lstrip(".").split(".")[0].split("[")[0]
     struct = next(kind for kind in AnyRow.__args__ if kind.kind == table["kind"])
-    fields = [field for field in struct.__struct_fields__ if field not in ("name", "file", "sha")]
+    filled = ("name", "file", "sha", "family", "varied")
+    fields = [field for field in struct.__struct_fields__ if field not in filled]
     value = f" (value {table[key]!r})" if key in table else ""
     where = f"key {key}: " if key else ""
     if key in fields:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.document import plain_table
 from crossnn.runs import journal, machine
-from crossnn.runs.cell import ORACLE, Cell
+from crossnn.runs.cell import Cell
 from crossnn.runs.runner import InterruptedRunError
 
 RUNS = Path("runs")
@@ -25,27 +24,29 @@ MOST_FAILURES = 10
 
 
 @click.command()
-@click.argument("what", nargs=-1, metavar="[EXPERIMENT or FILE.toml ...]")
+@click.argument("what", nargs=-1, metavar="[EXPERIMENT, STUDY or FILE.toml ...]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
 @click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
 @click.option("--quick", is_flag=True, help="Check in float64 only.")
+@click.option("--all", "everything", is_flag=True, help="Train all experiments and studies, not the main ones only.")
 @selection
 @click.pass_context
 def run(
-    ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume: bool, quick: bool, **options: Any
-) -> None:
+    ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume: bool, quick: bool, everything: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Check the catalogue, train the experiments on every backend and mode, and write a report.
 
-    Without a name, the whole catalogue is checked and all experiments are trained; else the named ones, and of the
-    catalogue what they are made of. The run folder holds results.jsonl (every result as it came),
-    machine.json, report.md and report.html.
+    Without a name, the whole catalogue is checked and the main experiments and studies are trained (with --all, every
+    one); else the named ones, and of the catalogue what they are made of. The run folder holds results.jsonl (every
+    result as it came), machine.json, report.md and report.html.
     """
     from crossnn.report.build import write_report
 
     began = time.monotonic()
     names, files = split_arguments(what)
     chosen = select(options)
-    cells, kinds, shas = _plan(names, files, chosen, quick)
+    cells, kinds, shas = _plan(names, files, chosen, quick, everything)
     folder = out or (_newest() if resume else RUNS / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
     with journal.Journal(folder, resume=resume) as book:
         if book.contents.dropped:
@@ -71,21 +72,24 @@ def run(
 
 
 def _plan(
-    names: Sequence[str], files: Sequence[str], chosen: Selection, quick: bool
+    names: Sequence[str], files: Sequence[str], chosen: Selection, quick: bool, everything: bool
 ) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
     """All cells, the kind of every row, and its fingerprint."""
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.parity.plan import check_cells, train_cells
+    from crossnn.parity.plan import TRAINED, check_cells, first_steps, train_cells, trained_rows
 
     catalogue = load_catalogue(files)
     for name in names:
-        if catalogue.find(name).kind != "experiment":
+        if catalogue.find(name).kind not in TRAINED:
             raise CrossnnError(
                 f"{name!r} is of kind {catalogue.rows[name].kind!r}, not an experiment; try 'crossnn check {name}'"
             )
+    trained = [row.name for row in trained_rows(catalogue, names, files, everything)]
+    whole = [name for name, row in catalogue.rows.items() if row.kind not in TRAINED]
+    whole += [row.name for row in trained_rows(catalogue, (), files, False)]
     dtypes = ("float64",) if quick and not chosen.dtypes_given else chosen.dtypes
     cells = check_cells(
-        catalogue.with_parts(names) if names else list(catalogue.rows) if files else [],
+        catalogue.with_parts(names) if names else whole,
         files=files,
         backends=chosen.backends,
         modes=chosen.modes,
@@ -95,7 +99,7 @@ def _plan(
         seeds=chosen.seeds,
     )
     trainings = train_cells(
-        names,
+        trained,
         files=files,
         backends=chosen.backends,
         modes=chosen.modes,
@@ -103,10 +107,7 @@ def _plan(
         devices=chosen.devices,
         seeds=chosen.seeds,
     )
-    first_steps = [  # what is trained is judged in the very same mode first, also where compiling is slow
-        msgspec.structs.replace(cell, task="check") for cell in trainings if cell.backend != ORACLE
-    ]
-    cells = list(dict.fromkeys([*cells, *first_steps, *trainings]))
+    cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings]))
     if not cells:
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
     kinds = {name: row.kind for name, row in catalogue.rows.items()}

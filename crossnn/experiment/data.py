@@ -1,14 +1,31 @@
-"""Data sets: real ones from installed packages, synthetic ones drawn from a seed. Everything fits float32 exactly."""
+"""Data: a set by its name, its targets as the loss wants them, shuffled, split and normalised. Fits float32 exactly.
+
+Where sets come from is written elsewhere: drawn from a seed (`synthetic.py`, `sequences.py`), embedded (`digits.py`),
+or read from files that the user has (`files.py`). Nothing is ever downloaded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crossnn.errors import CrossnnError, SpecError, unknown
+from crossnn.catalogue.rows import Domain
+from crossnn.errors import SpecError, unknown
+from crossnn.experiment import digits, images, reviews, sequences, synthetic
+from crossnn.experiment.samples import Request, Samples, Source, single
 from crossnn.formula.shapes import Shape
+
+SETS: Mapping[str, Source] = {
+    **digits.SETS,
+    **synthetic.SETS,
+    **sequences.SETS,
+    **images.SETS,
+    **reviews.SETS,
+}
+"""Name -> where the samples come from."""
 
 
 @dataclass(frozen=True)
@@ -21,75 +38,74 @@ class Data:
     held_out_t: np.ndarray
 
 
-def _single(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float32).astype(np.float64)
+def load_data(
+    name: str,
+    seed: int,
+    held_out: float,
+    shape: Shape,
+    *,
+    target: Domain = "real",
+    tokens: int = 0,
+    normalise: bool = False,
+    samples: int = 0,
+) -> Data:
+    """A data set with samples of `shape`, its training part shuffled by the seed.
 
-
-def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """1797 handwritten digits of 8 x 8 pixels (Alpaydin and Kaynak 1998), grey levels scaled to [0, 1]."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise CrossnnError(
-            "data 'digits' comes with scikit-learn, not installed here: pip install scikit-learn"
-        ) from None
-    bunch = load_digits()
-    return bunch.images / 16.0, bunch.target
-
-
-def digits(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which digit is it? One-hot over ten classes."""
-    images, labels = _digits()
-    return images, np.eye(10)[labels]
-
-
-def digits_even(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Is the digit even?"""
-    images, labels = _digits()
-    return images, (labels % 2 == 0).astype(np.float64)[:, None]
-
-
-def xor(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The four points of exclusive or, forty times."""
-    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    x = np.tile(corners, (40, 1))
-    return x, (x.sum(axis=1) == 1).astype(np.float64)[:, None]
-
-
-def linear4(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A linear function of four standard normal arguments, with noise of standard deviation 0.1."""
-    generator = np.random.default_rng([seed, 4])
-    x = _single(generator.normal(size=(800, 4)))
-    t = x @ np.array([[1.5], [-2.0], [0.5], [3.0]]) + 0.1 * generator.normal(size=(800, 1))
-    return x, _single(t)
-
-
-def quadratic4(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A quadratic form of four arguments, uniform on [-1, 1]."""
-    generator = np.random.default_rng([seed, 44])
-    x = _single(generator.uniform(-1, 1, (1200, 4)))
-    form = np.array([[1, 0.5, 0, 0], [0.5, -1, 0.25, 0], [0, 0.25, 0.5, -0.5], [0, 0, -0.5, 0.75]])
-    return x, _single(np.einsum("ni,ij,nj->n", x, form, x)[:, None])
-
-
-SETS: Mapping[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {
-    "digits": digits,
-    "digits_even": digits_even,
-    "xor": xor,
-    "linear4": linear4,
-    "quadratic4": quadratic4,
-}
-"""Name -> function of the seed."""
-
-
-def load_data(name: str, seed: int, held_out: float, shape: Shape) -> Data:
-    """A data set with samples of `shape`, shuffled by the seed; the last `held_out` share is never trained on."""
+    The last `held_out` share is never trained on; a set with a test part of its own holds that out instead. `target`
+    is what the loss wants of class labels, `tokens` the number of different tokens that the network knows (0: the
+    inputs are numbers), `normalise` standardises every feature by the training samples, `samples` takes the first of
+    them only."""
     if name not in SETS:
         raise SpecError(unknown("data", name, SETS))
-    x, t = SETS[name](seed)
-    if x[0].size != np.prod(shape):
-        raise SpecError(f"data {name!r} has samples of shape {x[0].shape}; the network takes {tuple(shape)}")
-    order = np.random.default_rng([seed, 1]).permutation(len(x))
-    x, t = x[order].reshape(len(x), *shape), t[order]
-    cut = round(len(x) * (1 - held_out))
-    return Data(x[:cut], t[:cut], x[cut:], t[cut:])
+    found = SETS[name](Request(seed, tuple(shape), tokens, samples))
+    if found.x[0].size != math.prod(shape):
+        raise SpecError(f"data {name!r} has samples of shape {found.x[0].shape}; the network takes {tuple(shape)}")
+    _check_tokens(name, found, tokens)
+    x, t = found.x.reshape(len(found.x), *shape), _targets(name, found, target)
+    train = len(x) - found.test
+    kept = min(samples or train, train)
+    order = np.random.default_rng([seed, 1]).permutation(kept)
+    cut = kept if found.test else round(kept * (1 - held_out))
+    rest = np.arange(train, len(x)) if found.test else order[cut:]
+    data = Data(x[order[:cut]], t[order[:cut]], x[rest], t[rest])
+    return _standardised(data) if normalise else data
+
+
+def _check_tokens(name: str, found: Samples, tokens: int) -> None:
+    whole = np.issubdtype(found.x.dtype, np.integer)
+    if whole and not tokens:
+        raise SpecError(
+            f"data {name!r} has tokens; the network must say how many different ones: tokens = {found.tokens}"
+        )
+    if tokens and not whole:
+        raise SpecError(f"data {name!r} has numbers, and the network takes tokens; leave out tokens = {tokens}")
+    if whole and found.x.max(initial=0) >= tokens:
+        raise SpecError(
+            f"data {name!r} has tokens up to {found.x.max()}; the network knows {tokens}: tokens = {found.tokens}"
+        )
+
+
+def _targets(name: str, found: Samples, target: Domain) -> np.ndarray:
+    """Class labels in the form that the loss takes; numbers as they are."""
+    t, classes = found.t, found.classes
+    if not classes:
+        if target in ("one_hot", "label", "simplex"):
+            raise SpecError(f"data {name!r} has numbers as targets; the loss wants classes ({target})")
+        return t
+    if target == "label":
+        return t
+    if target in ("binary", "sign", "probability") or (target == "real" and classes == 2):
+        if classes != 2:
+            raise SpecError(f"data {name!r} has {classes} classes; the loss knows two ({target})")
+        return (2.0 * t - 1 if target == "sign" else t.astype(np.float64))[..., None]
+    one_hot: np.ndarray = np.eye(classes)[t]
+    return one_hot
+
+
+def _standardised(data: Data) -> Data:
+    """Minus the mean, divided by the standard deviation: of the training samples, for the held-out ones too."""
+    if np.issubdtype(data.x.dtype, np.integer):
+        raise SpecError("normalise = true: tokens are names, not sizes; leave it out")
+    mean, deviation = data.x.mean(axis=0), data.x.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)  # a feature that never changes stays at zero
+    return replace(data, x=single((data.x - mean) / scale), held_out_x=single((data.held_out_x - mean) / scale))

@@ -2,133 +2,149 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from crossnn.catalogue.build import batch_loss, initial_state, record_row, settings, update_graph
+from crossnn.catalogue.build import batch_loss, settings
 from crossnn.catalogue.load import Catalogue
-from crossnn.catalogue.network import Assembly, add_regularizers, assemble, draw_masks, initial_parameters
-from crossnn.catalogue.rows import Experiment, Formulated, Loss, Metric, Network, Optimizer, Regularizer, Row
-from crossnn.errors import SpecError, unknown
+from crossnn.catalogue.network import (
+    Assembly,
+    add_regularizers,
+    assemble,
+    draw_masks,
+    initial_layer_state,
+    initial_parameters,
+)
+from crossnn.catalogue.rows import Experiment, Formulated, Loss, Metric, Network, Regularizer
+from crossnn.errors import SpecError
+from crossnn.experiment.closed_forms import frequencies, least_squares, unit_inputs
 from crossnn.experiment.data import Data, load_data
-from crossnn.formula.derive import gradients
-from crossnn.formula.evaluate import replay
-from crossnn.formula.graph import Graph, Node
-from crossnn.formula.shapes import Shape
+from crossnn.experiment.problem import Ending, Problem
+from crossnn.experiment.rule import Arrays, chosen, part
+from crossnn.formula.graph import Graph, Node, map_tree, shape_of
 from crossnn.formula.simplify import simplify
-
-Arrays = dict[str, np.ndarray]
-Rule = tuple[Optimizer, dict[str, float], dict[str, Any]]
-"""An optimizer with its hyper-parameters and knobs."""
 
 
 @dataclass
-class Task:
-    """Everything about an experiment that does not depend on a backend."""
+class Task(Problem):
+    """An experiment, its data read and its network recorded when they are asked for."""
 
     row: Experiment
     catalogue: Catalogue
     seed: int
 
     @cached_property
-    def data(self) -> Data:
+    def network(self) -> Network:
+        """The network, taking samples of the shape that the experiment says."""
         network, _ = parts(self.row, self.catalogue)
-        return load_data(self.row.data, self.row.seed + self.seed, self.row.held_out, tuple(network.input))
+        return msgspec.structs.replace(network, input=self.row.input or network.input)
+
+    @cached_property
+    def loss(self) -> Loss:
+        return parts(self.row, self.catalogue)[1]
+
+    @cached_property
+    def data(self) -> Data:
+        return load_data(
+            self.row.data, self.row.seed + self.seed, self.row.held_out, tuple(self.network.input),
+            target=self.loss.target, tokens=self.network.tokens, normalise=self.row.normalise, samples=self.row.samples,
+        )  # fmt: skip
+
+    @property
+    def batch_size(self) -> int:
+        """The samples of a step."""
+        return len(self.data.x) if self.row.batch_size == "full" else self.row.batch_size
 
     @cached_property
     def plan(self) -> Assembly:
         """The network recorded once at the batch size."""
-        network, _ = parts(self.row, self.catalogue)
-        return assemble(
-            network, self.catalogue, Node([], "input", shape=(self.row.batch_size, *network.input), name="x")
-        )
+        dtype = "index" if self.network.tokens else "float"
+        x = Node([], "input", shape=(self.batch_size, *self.network.input), dtype=dtype, name="x")
+        return assemble(self.network, self.catalogue, x)
 
     @cached_property
     def params(self) -> Arrays:
         return initial_parameters(self.plan, self.row.seed + self.seed)
 
-    @property
-    def state(self) -> dict[str, Arrays]:
-        return first_state(self.optimizer, self._shapes["params"])
+    @cached_property
+    def layers(self) -> Arrays:
+        return initial_layer_state(self.plan, self.row.seed + self.seed)
 
     @property
-    def optimizer(self) -> Rule:
-        return optimizer_of(self.row, self.catalogue)
+    def epochs(self) -> int:
+        return self.row.epochs
 
     @property
     def batches(self) -> int:
         """Steps in an epoch; what is left over is not used, so that every batch has one shape."""
-        return len(self.data.x) // self.row.batch_size
+        return len(self.data.x) // self.batch_size
 
     def order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.row.seed + self.seed, 2, epoch]).permutation(len(self.data.x))
 
     def batch(self, epoch: int, number: int, order: np.ndarray) -> Arrays:
-        """The inputs of one step: samples, targets and dropout masks."""
-        chosen = order[number * self.row.batch_size : (number + 1) * self.row.batch_size]
+        """The inputs of one step: samples, targets and random draws."""
+        chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
         masks = draw_masks(self.plan, self.row.seed + self.seed, epoch * self.batches + number)
         return {"x": self.data.x[chosen], "t": self.data.t[chosen], **masks}
 
-    @cached_property
-    def _shapes(self) -> dict[str, Any]:
-        first = self.batch(0, 0, np.arange(len(self.data.x)))
-        return {
-            "params": {name: value.shape for name, value in self.params.items()},
-            "data": {name: value.shape for name, value in first.items()},
-        }
-
-    def _objective(self, params: Mapping[str, Node], data: Mapping[str, Node]) -> Node:
-        network, _ = parts(self.row, self.catalogue)
+    def record_objective(self, params: Any, layers: Any, data: Any) -> tuple[Node, dict[str, Node]]:
         draws = {name: data[name] for name in self.plan.draws}
-        assembly = assemble(network, self.catalogue, data["x"], params=params, draws=draws)
-        return objective_of(self.row, self.catalogue, assembly, data["t"])
+        assembly = assemble(self.network, self.catalogue, data["x"], params=params, state=layers, draws=draws)
+        return objective_of(self.row, self.catalogue, assembly, data["t"]), dict(assembly.new_state)
 
-    @cached_property
-    def objective(self) -> Graph:
-        """(params, data) -> the loss that is minimised, regularizers included."""
-        return simplify(Graph.trace(self._objective, self._shapes))
-
-    @cached_property
-    def update(self) -> Graph:
-        """(params, gradients, state, lr, t) -> (params, state)."""
-        return simplify(update_graph(self.optimizer[0], self._shapes["params"], *self.optimizer[1:]))
+    def record_inference(self, params: Any, layers: Any, x: Node) -> Node:
+        """Record the prediction after training, which draws nothing and keeps the running statistics."""
+        return assemble(self.network, self.catalogue, x, training=False, params=params, state=layers).prediction
 
     @cached_property
     def evaluation(self) -> Graph:
-        """(params, data) -> {"loss": ..., metric: ...} on all held-out samples, in inference."""
-        network, loss = parts(self.row, self.catalogue)
+        """(params, layers, data) -> {"loss": ..., metric: ...} on all held-out samples, in inference."""
 
-        def function(params: Any, data: Any) -> dict[str, Node]:
-            y = assemble(network, self.catalogue, data["x"], training=False, params=params).prediction
-            found = {"loss": batch_loss(loss, y, data["t"], *settings(loss, {}))}
+        def function(params: Any, layers: Any, data: Any) -> dict[str, Node]:
+            y = self.record_inference(params, layers, data["x"])
+            found = {"loss": batch_loss(self.loss, y, data["t"], *settings(self.loss, {}))}
             for name in self.row.metrics:
                 metric = self.catalogue.find(name)
                 if not isinstance(metric, Metric):
                     raise SpecError(f"{self.row.file}: [{self.row.name}]: {name!r} is not a metric")
-                found[name] = record_row(
-                    metric, metric.formula, {"y": y, "t": data["t"]}, y.tape, *settings(metric, {})
-                )
+                found[name] = chosen(self.row, self.catalogue, Metric, {"use": name}).record({"y": y, "t": data["t"]})
             return found
 
-        data = {"x": self.data.held_out_x.shape, "t": self.data.held_out_t.shape}
-        return simplify(Graph.trace(function, {"params": self._shapes["params"], "data": data}))
+        return self._traced(function, self.held_out)
+
+    def _traced(self, function: Any, data: Mapping[str, np.ndarray]) -> Graph:
+        shapes = {**{name: self.shapes[name] for name in ("params", "layers")}, "data": map_tree(shape_of, dict(data))}
+        return simplify(Graph.trace(function, shapes))
+
+    @property
+    def held_out(self) -> Arrays:
+        return {"x": self.data.held_out_x, "t": self.data.held_out_t}
 
     @cached_property
-    def step(self) -> Graph:
-        """One whole training step, symbolically: (params, state, data, lr, t) -> (loss, params, state)."""
+    def ending(self) -> Ending | None:
+        match self.row.closed_form:
+            case "least_squares":
+                found = Ending("least squares", least_squares(self.data.x, self.data.t))
+                x = unit_inputs(self.data.x.shape[1:])
+            case "frequencies":
+                x, truth = frequencies(self.data.x, self.data.t)
+                found = Ending("frequencies", truth)
+            case "targets":
+                x, found = self.data.held_out_x, Ending("targets", self.data.held_out_t)
+            case _:
+                return None
 
-        def function(params: Any, state: Any, data: Any, lr: Node, t: Node) -> Any:
-            loss = self._objective(params, data)
-            return (loss, *record_step(self.update, loss, params, state, lr, t))
+        def function(params: Any, layers: Any, data: Any) -> Node:
+            return self.record_inference(params, layers, data["x"])
 
-        slots = dict.fromkeys(self.state, self._shapes["params"])
-        shapes = {**self._shapes, "state": slots, "lr": (), "t": ()}
-        order = ("params", "state", "data", "lr", "t")
-        return simplify(Graph.trace(function, {name: shapes[name] for name in order}))
+        return dataclasses.replace(found, graph=self._traced(function, {"x": x}), data={"x": x})
 
 
 def objective_of(row: Experiment, catalogue: Catalogue, assembly: Assembly, t: Node) -> Node:
@@ -138,51 +154,19 @@ def objective_of(row: Experiment, catalogue: Catalogue, assembly: Assembly, t: N
     return add_regularizers(value, regularizers(row, catalogue), assembly.params)
 
 
-def record_step(
-    update: Graph, loss: Node, params: Mapping[str, Node], state: Mapping[str, Any], lr: Node, t: Node
-) -> tuple[dict[str, Node], dict[str, dict[str, Node]]]:
-    """Record the gradients of a loss and the update that they make: the new parameters and state."""
-    found = dict(zip(params, gradients(loss, list(params.values())), strict=True))
-    arguments = {"params": params, "gradients": found, "state": state, "lr": lr, "t": t}
-    new_params, new_state = replay(update, arguments, lr.tape)
-    return new_params, new_state
-
-
-def first_state(rule: Rule, shapes: Mapping[str, Shape]) -> dict[str, Arrays]:
-    """An optimizer's state before its first step, for parameters of these shapes."""
-    optimizer, hyper, _ = rule
-    start = initial_state(optimizer, hyper)
-    return {slot: {name: np.full(shape, value) for name, shape in shapes.items()} for slot, value in start.items()}
-
-
 def parts(row: Experiment, catalogue: Catalogue) -> tuple[Network, Loss]:
     """The network and the loss that an experiment names."""
-    network, loss = _part(row, catalogue, "network", row.network), _part(row, catalogue, "loss", row.loss)
+    network, loss = part(row, catalogue, Network, row.network), part(row, catalogue, Loss, row.loss)
     assert isinstance(network, Network)
     assert isinstance(loss, Loss)
     return network, loss
-
-
-def _part(row: Experiment, catalogue: Catalogue, kind: str, name: str) -> Row:
-    """The row of this kind and name; SpecError with the names that would do."""
-    known = {one.name: one for one in catalogue.of_kind(kind)}
-    if name not in known:
-        raise SpecError(f"{row.file}: [{row.name}]: {unknown(kind, name, known)}")
-    return known[name]
-
-
-def optimizer_of(row: Experiment, catalogue: Catalogue) -> Rule:
-    """The optimizer that an experiment names, with its hyper-parameters and knobs set."""
-    optimizer = _part(row, catalogue, "optimizer", str(row.optimizer.get("use", "")))
-    assert isinstance(optimizer, Optimizer)
-    return optimizer, *settings(optimizer, {key: value for key, value in row.optimizer.items() if key != "use"})
 
 
 def regularizers(row: Experiment, catalogue: Catalogue) -> list[tuple[Formulated, dict[str, Any], str]]:
     """(regularizer, settings, parameter slot) for each of an experiment's regularizers."""
     terms: list[tuple[Formulated, dict[str, Any], str]] = []
     for term in row.regularizers:
-        found = _part(row, catalogue, "regularizer", str(term.get("use", "")))
+        found = part(row, catalogue, Regularizer, str(term.get("use", "")))
         assert isinstance(found, Regularizer)
         given = {key: value for key, value in term.items() if key not in ("use", "on")}
         terms.append((found, given, str(term.get("on", "kernel"))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from crossnn.catalogue.build import formula_graph, initial_state, knob_choices, settings, update_graph
+from crossnn.catalogue.build import formula_graph, knob_choices, settings
 from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.network import Assembly, assemble, record_layer
 from crossnn.catalogue.rows import (
@@ -21,9 +21,11 @@ from crossnn.catalogue.rows import (
     Network,
     Optimizer,
     Row,
+    Study,
 )
-from crossnn.errors import CrossnnError, SpecError, UnknownNameError, choices, unknown
-from crossnn.formula.graph import Graph, Node
+from crossnn.catalogue.updates import initial_state, slot_shape, update_graph
+from crossnn.errors import CrossnnError, MissingDataError, SpecError, UnknownNameError, choices, unknown
+from crossnn.formula.graph import Node
 
 SIZE = 4
 
@@ -52,6 +54,8 @@ def _build(row: Row, catalogue: Catalogue) -> None:
                 assemble(row, catalogue, Node([], "input", shape=(SIZE, *row.input), name="x"), training=training)
         case Experiment():
             _experiment(row, catalogue)
+        case Study():
+            _study(row, catalogue)
 
 
 def _formulated(row: Formulated) -> None:
@@ -87,30 +91,52 @@ def _layer(row: Layer, catalogue: Catalogue) -> None:
 
 def _optimizer(row: Optimizer) -> None:
     hyper, _ = settings(row, {})
-    initial_state(row, hyper)
-    for knobs in knob_choices(row):
-        graph: Graph = update_graph(row, {"w": (SIZE,)}, hyper, knobs)
-        params, state = graph.result
-        for name, value in [("w", params["w"]), *((slot, state[slot]["w"]) for slot in row.state)]:
-            if value.shape not in ((SIZE,), ()) or (name == "w" and value.shape == ()):
-                raise SpecError(f"update: {name} has shape {value.shape} after a step on parameters of shape {(SIZE,)}")
+    initial_state(row, hyper, {})
+    for case in row.cases:
+        settings(row, case)
+    for shape in ((SIZE,), (SIZE, 3)):
+        right = {"w": shape, **{slot: slot_shape(row, slot, shape) for slot in row.state}}
+        for knobs in knob_choices(row):
+            params, state = update_graph(row, {"w": shape}, hyper, knobs).result
+            for name, value in [("w", params["w"]), *((slot, state[slot]["w"]) for slot in row.state)]:
+                if value.shape not in (right[name], () if name in row.state else shape):
+                    raise SpecError(
+                        f"update: {name} has shape {value.shape} after a step on parameters of shape {shape}; "
+                        f"{right[name]} is right"
+                    )
 
 
 def _experiment(row: Experiment, catalogue: Catalogue) -> None:
     from crossnn.experiment.task import Task
 
     task = Task(row, catalogue, 0)
-    samples = len(task.data.x)
-    if task.batches < 1 or not len(task.data.held_out_x):
+    try:
+        samples = len(task.data.x)
+    except MissingDataError:
+        return  # then it is not run, which is no fault of the file
+    if not samples or task.batches < 1 or not len(task.data.held_out_x):
         raise SpecError(
             f"batch_size = {row.batch_size}, held_out = {row.held_out}: data {row.data!r} then has {samples} samples "
             f"to train on and {len(task.data.held_out_x)} held out; at least one batch and one sample are needed"
         )
     prediction, target = task.plan.prediction.shape[1:], task.data.t.shape[1:]
+    if task.data.t.dtype.kind in "iu":  # labels: the prediction has a number for each class
+        prediction = prediction[:-1]
     if prediction != target:
-        raise SpecError(f"network {row.network!r} predicts shape {prediction}; targets of {row.data!r} have {target}")
+        raise SpecError(
+            f"network {row.network!r} predicts shape {task.plan.prediction.shape[1:]}; targets of {row.data!r} have "
+            f"{target}{' (labels)' if task.data.t.dtype.kind in 'iu' else ''}"
+        )
     slots = {path.rsplit(".", 1)[-1] for path in task.plan.params}
-    for table in row.regularizers:
-        if table["on"] not in slots:
-            raise SpecError(f"regularizers: on = {table['on']!r} is no parameter of {row.network!r}: {choices(slots)}")
-    _ = task.step, task.evaluation
+    for key, tables in (("regularizers", row.regularizers), ("constraints", row.constraints)):
+        for table in tables:
+            if table["on"] not in slots:
+                raise SpecError(f"{key}: on = {table['on']!r} is no parameter of {row.network!r}: {choices(slots)}")
+    _ = task.step, task.evaluation, task.rates, task.ending
+
+
+def _study(row: Study, catalogue: Catalogue) -> None:
+    from crossnn.experiment.study import StudyTask
+
+    task = StudyTask(row, catalogue, 0)
+    _ = task.step, task.rates, task.ending

@@ -15,7 +15,7 @@ import numpy as np
 
 from crossnn.adapter import Native
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
+from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
 from crossnn.errors import CrossnnError, UnavailableError
 from crossnn.formula.oracle import Exact
 from crossnn.parity.compute import (
@@ -27,7 +27,7 @@ from crossnn.parity.compute import (
     subject_values,
 )
 from crossnn.parity.differences import apply_registry
-from crossnn.parity.experiments import first_step
+from crossnn.parity.experiments import first_step, study_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
 from crossnn.parity.networks import layer_subjects, network_subjects
@@ -89,6 +89,8 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
             return network_subjects(row, catalogue, seed)
         case Experiment():
             return [first_step(row, catalogue, seed)]
+        case Study():
+            return [study_step(row, catalogue, seed)]
         case Optimizer():
             return optimizer_steps(row, seed)
     raise AssertionError(row.kind)
@@ -98,9 +100,13 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
     adapter, _ = started(cell.backend, cell.device, cell.dtype, cell.threads)
     native = cell.implementation == "native"
     records: list[Record] = []
+    nothing = f"{cell.backend} has no native {row.name}: the formula runs instead"
     for subject in subjects_of(cell.spec, cell.files, cell.seed):
         own = adapter.native(row.kind, row.name, subject.settings) if native else None
         if native and own is None:
+            continue
+        if own is not None and own.modes and cell.mode not in own.modes:
+            nothing = f"{own.call} does not run in mode {cell.mode}: the formula runs instead"
             continue
         if isinstance(subject, Steps):
             values = (
@@ -120,8 +126,7 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
                 references = _without_kinks(subject, values, references)
             records += _judged(cell, row, subject.case, values, references, own, subject.quantities)
     if not records:
-        nothing = Judgement("NOT-RUN", message=f"{cell.backend} has no native {row.name}: the formula runs instead")
-        return [_record(cell, row, "-", nothing)]
+        return [_record(cell, row, "-", Judgement("NOT-RUN", message=nothing))]
     return records
 
 

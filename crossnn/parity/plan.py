@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Activation, Loss, Row
+from crossnn.catalogue.rows import Activation, Loss, Row, Trained
 from crossnn.errors import CrossnnError, choices
 from crossnn.runs.cell import ORACLE, Cell, Implementation
 
@@ -15,12 +17,12 @@ NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
 
 
 def chosen_rows(catalogue: Catalogue, names: Sequence[str], files: Sequence[str]) -> list[Row]:
-    """The named rows; else those of the files; else all."""
+    """The named rows; else those of the files; else all, of those that are trained the main ones."""
     if names:
         return [catalogue.find(name) for name in names]
     if files:
         return [row for file in files for row in catalogue.of_file(file)]
-    return list(catalogue.rows.values())
+    return [row for row in catalogue.rows.values() if not isinstance(row, Trained) or row.main]
 
 
 def modes_of(backend: str, wanted: Sequence[str] | None, slow: bool) -> list[str]:
@@ -88,6 +90,21 @@ def _native_modes(row: Row, implementation: str, modes: list[str]) -> list[str]:
     return modes[:1] if implementation == "native" and row.kind == "optimizer" else modes
 
 
+TRAINED = ("experiment", "study")
+"""Kinds that are trained."""
+
+
+def trained_rows(catalogue: Catalogue, names: Sequence[str], files: Sequence[str], everything: bool) -> list[Trained]:
+    """The named rows; else all, or the main ones and those of the user's files."""
+    rows = [catalogue.find(name) for name in names] if names else catalogue.of_kind(*TRAINED)
+    wrong = [row.name for row in rows if not isinstance(row, Trained)]
+    if wrong:
+        known = choices((row.name for row in catalogue.of_kind(*TRAINED)), 200)
+        raise CrossnnError(f"{choices(wrong)}: not an experiment, nor a study; there are: {known}")
+    found = [row for row in rows if isinstance(row, Trained)]
+    return found if names or everything else [row for row in found if row.main or row.file in files]
+
+
 def train_cells(
     names: Sequence[str],
     *,
@@ -97,14 +114,11 @@ def train_cells(
     dtypes: Sequence[str] = ("float64",),
     devices: Sequence[str] = ("cpu",),
     seeds: Sequence[int] = (0,),
+    everything: bool = False,
 ) -> list[Cell]:
-    """Training cells of the named experiments (all where none is named), the reference curve first."""
-    catalogue = load_catalogue(files)
-    rows = [catalogue.find(name) for name in names] if names else catalogue.of_kind("experiment")
-    wrong = [row.name for row in rows if row.kind != "experiment"]
-    if wrong:
-        known = choices(row.name for row in catalogue.of_kind("experiment"))
-        raise CrossnnError(f"{choices(wrong)}: not an experiment; experiments: {known}")
+    """Training cells of the named experiments and studies, the references first; where none is named, of the main
+    ones, or of all. What a row leaves out is planned with its reason, unless a mode is asked for by name."""
+    rows = trained_rows(load_catalogue(files), names, files, everything)
     asked = list(backends) or list(registry.backends())
     cells = [
         Cell(task="train", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
@@ -114,7 +128,7 @@ def train_cells(
     cells += [
         Cell(
             task="train", spec=row.name, backend=backend, mode=mode, dtype=dtype, device=device, seed=seed,
-            files=tuple(files),
+            files=tuple(files), left_out=row.left_out.get(f"{backend} {mode}", "") if modes is None else "",
         )
         for backend, own_modes in ((name, modes_of(name, modes, slow=True)) for name in asked)
         for row in rows
@@ -124,6 +138,18 @@ def train_cells(
         for mode in own_modes
     ]  # fmt: skip
     return _some(cells, asked, modes)
+
+
+def first_steps(trainings: Sequence[Cell], catalogue: Catalogue) -> list[Cell]:
+    """What is trained is judged step by step first, in the very same mode; where compiling is slow, for main rows
+    only: the curves of the others are judged all the same."""
+    found = []
+    for cell in trainings:
+        row = catalogue.find(cell.spec)
+        slow = cell.backend != ORACLE and cell.mode in registry.find(cell.backend).slow_modes
+        if cell.backend != ORACLE and not cell.left_out and isinstance(row, Trained) and (row.main or not slow):
+            found.append(msgspec.structs.replace(cell, task="check"))
+    return found
 
 
 def _some(cells: list[Cell], backends: Iterable[str], modes: Sequence[str] | None) -> list[Cell]:

@@ -25,7 +25,7 @@ FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of work for one backend."""
+    """One piece of work for one backend; `left_out` is the reason why it is planned and not done."""
 
     task: Literal["check", "train"]
     spec: str
@@ -37,6 +37,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     threads: int = 1
     files: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def key(self) -> str:
@@ -89,10 +90,28 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict in FAILURES
 
 
+Numbers = tuple[float | None, ...]
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report says of a trained row: its kind, what its ending is called, what a lecture printed, its source, and
+    its place in a family."""
+
+    kind: str = "experiment"
+    ending: str = ""
+    printed: dict[str, float] = {}
+    source: str = ""
+    family: str = ""
+    varied: dict[str, str | float] = {}
+
+
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """One experiment trained by one backend in one mode: the curves and what they cost. A loss that is no longer finite
-    is null. The backend `oracle` is the reference: NumPy's float64 curve, with `noise` the scale of legitimate rounding
-    after each epoch; every other curve is judged against it."""
+    """One experiment or study trained by one backend in one mode: the curves and what they cost. A number that is not
+    finite is null.
+
+    `ending` is what the training arrived at where that is known (the answers of a linear network, the path of a study).
+    The backend `oracle` is the reference: NumPy's float64 curves and the exact ending, each with the scale of
+    legitimate rounding; everything else is judged against it. It carries what the report says about the row."""
 
     record: Literal["training"] = "training"
     spec: str
@@ -102,10 +121,14 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     seed: int
     spec_sha: str
-    loss: tuple[float | None, ...]
-    held_out_loss: tuple[float | None, ...]
-    metrics: dict[str, tuple[float | None, ...]]
-    noise: tuple[float | None, ...] = ()
+    loss: Numbers
+    held_out_loss: Numbers
+    metrics: dict[str, Numbers]
+    ending: Numbers = ()
+    noise: Numbers = ()
+    held_out_noise: Numbers = ()
+    ending_noise: Numbers = ()
+    about: About | None = None
     first_step_seconds: float
     step_seconds: float
     seconds: float

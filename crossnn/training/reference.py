@@ -1,61 +1,70 @@
-"""The reference curve of an experiment, and how far legitimate rounding may carry another curve from it.
+"""The reference of a training, and how far legitimate rounding may carry another one from it.
 
 Training amplifies rounding: two correct backends drift apart, step by step. How far is measured, not guessed: the
-whole training is repeated under the noise interpreter, and the spread of the loss after each epoch, in units of one
-roundoff, is the noise scale of the curve. The noise is small here (2**-40), since a trajectory must stay close enough
-for the spread to be proportional to it.
+whole training is repeated under the noise interpreter, and the spread of every point, in units of one roundoff, is its
+noise scale. The noise is small here (2**-40), since a trajectory must stay close enough for the spread to be
+proportional to it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from crossnn.experiment.task import Task
-from crossnn.formula.graph import map_tree
+from crossnn.experiment.problem import Problem
 from crossnn.formula.noise import noisy_meaning
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import compile_graph
-from crossnn.runs.cell import Cell, Training
+from crossnn.runs.cell import About, Cell, Training
+from crossnn.training.loop import Machine, Walk, measures, numbers, walk
 
 EPSILON = 2.0**-40
 RUNS = 6
 
 
-def reference_curve(cell: Cell, task: Task) -> Training:
-    """NumPy's float64 loss after each epoch, and the noise scale of each."""
-    began = time.perf_counter()
+def reference_training(cell: Cell, problem: Problem) -> Training:
+    """NumPy's float64 curves, the exact ending where there is one, and the noise scale of every point."""
     with np.errstate(all="ignore"):
-        quiet, seconds = _curve(task, NUMPY)
-        spread = np.zeros(len(quiet))
+        quiet = walk(problem, _machine(problem, NUMPY))
+        spread = [np.zeros(one.shape) for one in _points(quiet)]
         for run in range(RUNS):
-            noisy, _ = _curve(task, noisy_meaning(np.random.default_rng([cell.seed, run]), EPSILON))
-            spread = np.hypot(spread, noisy - quiet)
-    noise = spread / (np.sqrt(RUNS) * EPSILON)
-    nothing = tuple(None for _ in quiet)
+            noisy = walk(problem, _machine(problem, noisy_meaning(np.random.default_rng([cell.seed, run]), EPSILON)))
+            spread = [
+                np.hypot(total, one - still)
+                for total, one, still in zip(spread, _points(noisy), _points(quiet), strict=True)
+            ]
+    noise, held_out_noise, ending_noise = (numbers(total / (np.sqrt(RUNS) * EPSILON)) for total in spread)
+    row, ending = problem.row, problem.ending
+    truth = quiet.ending if ending is None or ending.truth is None else ending.truth
+    held_out = quiet.evaluations.pop("loss", [])
     return Training(
         spec=cell.spec, backend=cell.backend, mode=cell.mode, dtype="float64", device="cpu", seed=cell.seed,
-        spec_sha=task.row.sha, loss=tuple(map(float, quiet)), held_out_loss=nothing, metrics={},
-        noise=tuple(map(float, noise)), first_step_seconds=seconds, step_seconds=seconds,
-        seconds=time.perf_counter() - began, steps=task.batches * task.row.epochs,
+        spec_sha=row.sha, loss=numbers(quiet.loss), held_out_loss=numbers(held_out),
+        metrics={name: numbers(values) for name, values in quiet.evaluations.items()} | measures(problem, quiet.params),
+        ending=numbers(truth), noise=noise, held_out_noise=held_out_noise, ending_noise=ending_noise,
+        about=About(
+            kind=row.kind, ending=ending.name if ending else "", printed=row.printed, source=row.source,
+            family=row.family, varied=row.varied,
+        ),
+        first_step_seconds=0.0, step_seconds=0.0, seconds=quiet.seconds, steps=quiet.steps,
     )  # fmt: skip
 
 
-def _curve(task: Task, meaning: Mapping[str, Callable[..., Any]]) -> tuple[np.ndarray, float]:
-    step = compile_graph(task.step, "step", meaning)
-    params, state = map_tree(np.array, task.params), map_tree(np.array, task.state)
-    lr = np.float64(task.optimizer[1]["lr"])
-    curve = []
-    count = 0
-    began = time.perf_counter()
-    for epoch in range(task.row.epochs):
-        order, losses = task.order(epoch), []
-        for number in range(task.batches):
-            count += 1
-            loss, params, state = step(params, state, task.batch(epoch, number, order), lr, np.float64(count))
-            losses.append(float(loss))
-        curve.append(np.mean(losses))
-    return np.array(curve), (time.perf_counter() - began) / max(count, 1)
+def _points(found: Walk) -> list[np.ndarray]:
+    """What is judged: the training curve, the held-out curve, the ending."""
+    return [np.array(found.loss), np.array(found.evaluations.get("loss", [])), np.asarray(found.ending, np.float64)]
+
+
+def _machine(problem: Problem, meaning: Mapping[str, Callable[..., Any]]) -> Machine:
+    """The whole step as one graph, with our own derivatives, in float64."""
+    ending = problem.ending.graph if problem.ending else None
+    return Machine(
+        compile_graph(problem.step, "step", meaning),
+        compile_graph(problem.evaluation, "evaluation", meaning) if problem.evaluation else None,
+        compile_graph(ending, "answer", meaning) if ending else None,
+        np.array,
+        np.asarray,
+        lambda _: None,
+    )

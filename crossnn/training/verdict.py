@@ -1,22 +1,27 @@
-"""The verdict on a loss curve: does it coincide with the reference's, as far as rounding lets curves coincide?
+"""The verdict on a training: does it coincide with the reference, as far as rounding lets trainings coincide?
 
-Derived from the journal whenever it is read, never stored: the reference may arrive after the curve.
+Judged are the loss curve, the curve of held-out samples in inference, and the ending where one is known. Derived from
+the journal whenever it is read, never stored: the reference may arrive after the curve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
 
+from crossnn.catalogue.rows import Row
 from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
-from crossnn.runs.cell import ORACLE, Cell, Record, Training, Verdict, Worst, finite
+from crossnn.runs.cell import ORACLE, Cell, Numbers, Record, Training, Verdict, Worst, finite
 
 QUANTITY = "loss curve"
+HELD_OUT = "held-out curve"
+CASE = "training"
 
 
 def judge_curves(trainings: Sequence[Training]) -> tuple[list[Training], list[Record]]:
-    """The trainings with their `curve_r`, and a record for each curve. The reference itself is not judged."""
+    """The trainings with their `curve_r`, and a record for each judged quantity. The reference itself is not judged."""
     references = {(one.spec, one.seed, one.spec_sha): one for one in trainings if one.backend == ORACLE}
     judged: list[Training] = []
     records: list[Record] = []
@@ -25,51 +30,74 @@ def judge_curves(trainings: Sequence[Training]) -> tuple[list[Training], list[Re
         if training.backend == ORACLE:
             judged.append(training)
             continue
-        record = _record(training, reference)
-        judged.append(msgspec.structs.replace(training, curve_r=record.r))
-        records.append(record)
+        found = list(_records(training, reference))
+        sizes = [record.r for record in found if record.r is not None]
+        judged.append(msgspec.structs.replace(training, curve_r=max(sizes, default=None)))
+        records += found
     return judged, records
 
 
-def not_run(cell: Cell, sha: str, reason: str) -> Record:
-    """The record of a training for which the backend could not start."""
+def not_run(cell: Cell, row: Row, reason: str) -> Record:
+    """The record of a training for which something is missing here."""
     return Record(
-        spec=cell.spec, kind="experiment", backend=cell.backend, implementation="formula", mode=cell.mode,
-        dtype=cell.dtype, device=cell.device, quantity=QUANTITY, verdict="NOT-RUN", seed=cell.seed, spec_sha=sha,
-        case="training", message=reason,
+        spec=cell.spec, kind=row.kind, backend=cell.backend, implementation="formula", mode=cell.mode,
+        dtype=cell.dtype, device=cell.device, quantity=QUANTITY, verdict="NOT-RUN", seed=cell.seed, spec_sha=row.sha,
+        case=CASE, message=reason,
     )  # fmt: skip
 
 
-def _record(training: Training, reference: Training | None) -> Record:
-    verdict: Verdict
-    message, r, worst = "", None, None
+def _records(training: Training, reference: Training | None) -> Iterator[Record]:
     if reference is None:
-        verdict, message = "NOT-RUN", "there is no reference curve in this run: nothing to compare with"
-    else:
-        r, epoch = _ratio(training, reference)
+        yield _record(
+            training, "", QUANTITY, "NOT-RUN", message="there is no reference in this run: nothing to compare"
+        )
+        return
+    about = reference.about
+    kind, ending = (about.kind, about.ending) if about else ("", "")
+    pairs = (
+        (QUANTITY, training.loss, reference.loss, reference.noise),
+        (HELD_OUT, training.held_out_loss, reference.held_out_loss, reference.held_out_noise),
+        (ending, training.ending, reference.ending, reference.ending_noise),
+    )
+    for quantity, values, truths, noises in pairs:
+        if not truths and not values:
+            continue
+        if not len(values) == len(truths) == len(noises):
+            message = f"{len(values)} numbers, where the reference has {len(truths)}"
+            yield _record(training, kind, quantity, "ERROR", message=message)
+            continue
+        r, place = _ratio(values, truths, noises, training.dtype)
         failure: Verdict = "FORMULA" if training.dtype == "float64" else "ACCURACY"
-        verdict = "EQUAL" if r <= LIMIT else failure
-        worst = Worst((epoch,), repr(reference.loss[epoch]), repr(training.loss[epoch]))
-        message = "" if verdict == "EQUAL" else "the curves part further than rounding carries them"
+        verdict: Verdict = "EQUAL" if r <= LIMIT else failure
+        worst = Worst((place,), repr(truths[place]), repr(values[place]))
+        message = "" if verdict == "EQUAL" else "parts from the reference further than rounding carries it"
+        yield _record(training, kind, quantity, verdict, finite(r), worst, message)
+
+
+def _record(
+    training: Training, kind: str, quantity: str, verdict: Verdict, r: float | None = None, worst: Worst | None = None,
+    message: str = "",
+) -> Record:  # fmt: skip
     return Record(
-        spec=training.spec, kind="experiment", backend=training.backend, implementation="formula", mode=training.mode,
-        dtype=training.dtype, device=training.device, quantity=QUANTITY, verdict=verdict,
-        r=None if r is None else finite(r), worst=worst, seconds=training.seconds, seed=training.seed,
-        spec_sha=training.spec_sha, case="training", message=message,
+        spec=training.spec, kind=kind or "experiment", backend=training.backend, implementation="formula",
+        mode=training.mode, dtype=training.dtype, device=training.device, quantity=quantity, verdict=verdict, r=r,
+        worst=worst, seconds=training.seconds, seed=training.seed, spec_sha=training.spec_sha, case=CASE,
+        message=message,
     )  # fmt: skip
 
 
-def _ratio(training: Training, reference: Training) -> tuple[float, int]:
-    """The largest r over the epochs, and its epoch. A loss that is not finite on one side only is infinitely wrong."""
-    worst, place = 0.0, 0
-    curves = zip(training.loss, reference.loss, reference.noise, strict=True)
-    for epoch, (value, truth, noise) in enumerate(curves):
+def _ratio(values: Numbers, truths: Numbers, noises: Numbers, dtype: str) -> tuple[float, int]:
+    """The largest r, and its place. What is not finite on one side only is infinitely wrong; where nothing rounds,
+    every difference is."""
+    worst, at = 0.0, 0
+    for place, (value, truth, noise) in enumerate(zip(values, truths, noises, strict=True)):
         if value is None or truth is None or noise is None:
             r = 0.0 if value is None and truth is None else float("inf")
         else:
             scale = max(noise, FLOOR * abs(truth))
             difference = abs(value - truth)
-            r = difference / (ROUNDOFF[training.dtype] * scale) if difference else 0.0
+            with np.errstate(divide="ignore", over="ignore"):
+                r = float(np.float64(difference) / (ROUNDOFF[dtype] * scale)) if difference else 0.0
         if r > worst:
-            worst, place = r, epoch
-    return worst, place
+            worst, at = r, place
+    return worst, at
