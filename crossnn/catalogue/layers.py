@@ -55,14 +55,18 @@ def lengths(shape: Sequence[str], statics: Statics) -> Shape:
 
 @dataclass
 class Slots:
-    """The inputs of a layer besides those of its data, by name: what `record_layer` needs from the outside.
+    """The inputs of a layer besides those of its data, by name: what `record_formulas` needs from the outside. Each is
+    called with (name, shape, how it starts) and gives a node, made where it does not exist yet.
 
-    Each is called with (path, shape) and gives a node, made where it does not exist yet."""
+    `inner` is what the layer computes on its way: `let.scores`, and `step.c` for all steps, one after the other; only
+    filled where `watch` is set."""
 
     parameter: Any
     statistic: Any
     draw: Any
+    watch: bool = False
     new_statistics: dict[str, Node] = field(default_factory=dict)
+    inner: dict[str, Node] = field(default_factory=dict)
 
 
 def record_formulas(
@@ -94,8 +98,13 @@ def record_formulas(
             scope[name] = slots.draw(name, shape, checked_law(law, _numbers(options)))
     for line in lines:
         scope[str(line.target)] = _line(line, scope, tape, knobs, statics)
+        if slots.watch and scope[str(line.target)].dtype == "float":
+            slots.inner[f"let.{line.target}"] = scope[str(line.target)]
     if step:
-        _unroll(row, step, scope, tape, knobs, statics)
+        every = _unroll(row, step, scope, tape, knobs, statics)
+        for name, nodes in every.items() if slots.watch else ():
+            whole = [GRAPH["reshape"](node, shape=(1, *node.shape)) for node in nodes]
+            slots.inner[f"step.{name}"] = GRAPH["concatenate"](*whole, axis=0)
     for line in update:
         slots.new_statistics[str(line.target)] = _line(line, scope, tape, knobs, statics)
     return record(text, scope, tape, knobs, statics)
@@ -120,8 +129,9 @@ def needed(lines: Sequence[Formula], wanted: set[str]) -> list[Formula]:
 
 def _unroll(
     row: Layer, step: Sequence[Formula], scope: dict[str, Node], tape: list[Node], knobs: Any, statics: Statics
-) -> None:
-    """Record the step once for each place of axis 1, with that place of the sequence `over` under its own name."""
+) -> dict[str, list[Node]]:
+    """Record the step once for each place of axis 1, with that place of the sequence `over` under its own name; what
+    every line gave in every step."""
     whole = scope[row.over]
     if len(whole.shape) < 2:
         raise SpecError(f"the sequence {row.over} has shape {whole.shape}; (batch, length, ...) is wanted")
@@ -131,14 +141,17 @@ def _unroll(
         inner[name] = GRAPH["broadcast"](constant(tape, 0.0, "0"), shape=shape)
     first = next(iter(carried))
     steps = []
+    every: dict[str, list[Node]] = {str(line.target): [] for line in step}
     for place in range(whole.shape[1]):
         part = GRAPH["slice"](whole, axis=1, start=place, stop=place + 1)
         inner[row.over] = GRAPH["reshape"](part, shape=(whole.shape[0], *whole.shape[2:]))
         for line in step:
             inner[str(line.target)] = _line(line, inner, tape, knobs, statics)
+            every[str(line.target)].append(inner[str(line.target)])
         steps.append(GRAPH["reshape"](inner[first], shape=(carried[first][0], 1, *carried[first][1:])))
     scope.update({name: inner[name] for name in carried})
     scope["sequence"] = GRAPH["concatenate"](*steps, axis=1)
+    return every
 
 
 def present(slots: Mapping[str, Parameter], knobs: Mapping[str, Any]) -> dict[str, Parameter]:

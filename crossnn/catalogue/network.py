@@ -44,6 +44,8 @@ class Assembly:
     laws: dict[str, Law] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    inner: dict[str, Node] | None = None
+    """What layers compute on their way, where a dictionary is put here."""
 
     @property
     def x(self) -> Node:
@@ -122,8 +124,10 @@ def record_layer(
     if isinstance(spec, Activation):
         return record_row(spec, spec.formula, names, assembly.tape, hyper, knobs)
     reader = _Reader(assembly, catalogue, f"{name}." if name else "", table)
-    found = Slots(reader.parameter, reader.statistic, reader.draw)
+    found = Slots(reader.parameter, reader.statistic, reader.draw, watch=assembly.inner is not None)
     output = record_formulas(spec, names, hyper, knobs, found, assembly.training)
+    if assembly.inner is not None:
+        assembly.inner.update({reader.prefix + inner: node for inner, node in found.inner.items()})
     for slot, node in found.new_statistics.items():
         assembly.new_state[reader.prefix + slot] = node
     return output

@@ -54,7 +54,8 @@ def _rebuild(graph: Graph, rewrite: Rewrite, nodes: tuple[Node, ...] | None = No
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Primitives of plain numbers become numbers. Arithmetic that names a hyper-parameter stays readable."""
+    """Primitives of plain numbers become numbers; `-0.1` keeps its text, since the binary number is another. Arithmetic
+    that names a hyper-parameter stays readable."""
 
     def rewrite(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         function = _FOLDED.get(node.operation)
@@ -66,7 +67,8 @@ def fold_constants(graph: Graph) -> Graph:
             return None
         if isinstance(value, complex):
             return None
-        return constant([], value, name=node.name)
+        written = inputs[0].options["text"] if node.operation == "negative" else ""
+        return constant([], value, f"-{written}" if written and written[0] != "-" else "", node.name)
 
     return _rebuild(graph, rewrite)
 

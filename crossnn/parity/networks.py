@@ -69,6 +69,7 @@ def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool)
         assembly = Assembly(
             given[row.inputs[0]].tape, training, params={name: params[name] for name in plan.params},
             state={name: data[name] for name in plan.state}, draws={name: data[name] for name in plan.draws},
+            inner={},
         )  # fmt: skip
         assembly.outputs = {name: given[name] for name in row.inputs}
         assembly.outputs["out"] = record_layer(assembly, None, row, "", table)
@@ -76,7 +77,7 @@ def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool)
 
     def forward(params: Any, data: Any) -> Any:
         assembly = record_one(params, data)
-        return {"value": assembly.prediction, **new_state(assembly)}
+        return {**(assembly.inner or {}), "value": assembly.prediction, **new_state(assembly)}
 
     def scalar(params: Any, data: Any) -> Node:
         return GRAPH["sum"](data["weights"] * record_one(params, data).outputs["out"])
