@@ -17,6 +17,9 @@ from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Tensor,
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
+from .jax_arrays import ARRAYS
+from .jax_windows import WINDOWS
+
 DTYPES = ("float64", "float32", "bfloat16")
 
 SPELLING = {
@@ -24,6 +27,7 @@ SPELLING = {
     "not_equal": "jnp.not_equal",
     "abs": "jnp.abs",
     "sign": "jnp.sign",
+    "floor": "jnp.floor",
     "exp": "jnp.exp",
     "expm1": "jnp.expm1",
     "log": "jnp.log",
@@ -37,6 +41,8 @@ SPELLING = {
     "tanh": "jnp.tanh",
     "arctan": "jnp.arctan",
     "erf": "jax.scipy.special.erf",
+    "erfc": "jax.scipy.special.erfc",
+    "sigmoid": "jax.nn.sigmoid",
     "maximum": "jnp.maximum",
     "minimum": "jnp.minimum",
     "ones_like": "jnp.ones_like",
@@ -46,6 +52,7 @@ SPELLING = {
     "max": "jnp.max",
     "min": "jnp.min",
     "reshape": "jnp.reshape",
+    "flip": "jnp.flip",
 }
 
 
@@ -60,8 +67,11 @@ class JaxAdapter(BaseAdapter):
         self.primitives = {
             **OPERATORS,
             **{name: _public(call) for name, call in SPELLING.items()},
+            **ARRAYS,
+            **WINDOWS,
             "where": self._where,
             "broadcast": lambda x, shape: jnp.broadcast_to(self._number(x), shape),
+            "iota": lambda x, axis=-1: jax.lax.broadcasted_iota(self.dtype, x.shape, axis % x.ndim),
             "argmax": lambda x, axis=-1: jnp.argmax(x, axis=axis),
             "transpose": lambda x, axes=None: jnp.matrix_transpose(x) if axes is None else jnp.transpose(x, axes),
             "flatten": lambda x: jnp.reshape(x, (x.shape[0], -1)),
@@ -117,8 +127,8 @@ class JaxAdapter(BaseAdapter):
         value = np.array(tensor)
         return value.astype(np.float32) if value.dtype == jnp.bfloat16 else value
 
-    def value_and_grad(self, f: Function) -> Function:
-        transformed: Function = jax.value_and_grad(f)
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
+        transformed: Function = jax.value_and_grad(f, has_aux=aux)
         return transformed
 
     def compile(self, f: Function, mode: str) -> Function:

@@ -122,28 +122,29 @@ class NumpyAdapter(BaseAdapter):
     def array(self, tensor: Any) -> np.ndarray:
         return np.array(tensor)
 
-    def value_and_grad(self, f: Function) -> Function:
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
         @functools.wraps(f)
         def value_and_gradients(params: Params, *data: Tree) -> tuple[Any, Params]:
             if any(isinstance(leaf, Node) for leaf in leaves(params)):
-                return _symbolic(f, params, data)
+                return _symbolic(f, params, data, aux)
             with np.errstate(all="ignore"):
-                return self._imperative(f, params, data)
+                return self._imperative(f, params, data, aux)
 
         return value_and_gradients
 
-    def _imperative(self, f: Function, params: Params, data: Sequence[Tree]) -> tuple[Any, Params]:
+    def _imperative(self, f: Function, params: Params, data: Sequence[Tree], aux: bool) -> tuple[Any, Params]:
         tape: list[Node] = []
         recorded = map_tree(lambda value: Recorded(tape, self.meaning, value), params)
         result = f(recorded, *data)
+        value = result[0] if aux else result
         targets = list(leaves(recorded))
         found: list[Any] = [None] * len(targets)
-        if isinstance(result, Recorded):
-            seed = np.ones((), np.result_type(result.value))[()]
-            found = backpropagate(result, targets, seed, self._rules, self.meaning, read=lambda node: node.value)
-            result = result.value
+        if isinstance(value, Recorded):
+            seed = np.ones((), np.result_type(value.value))[()]
+            found = backpropagate(value, targets, seed, self._rules, self.meaning, read=lambda node: node.value)
         each = iter(np.zeros_like(t.value) if g is None else g for g, t in zip(found, targets, strict=True))
-        return result, map_tree(lambda _: next(each), params)
+        plain = map_tree(lambda one: one.value if isinstance(one, Recorded) else one, result)
+        return plain, map_tree(lambda _: next(each), params)
 
     def compile(self, f: Function, mode: str) -> Function:
         if mode == "compiled":
@@ -159,11 +160,11 @@ class NumpyAdapter(BaseAdapter):
         raise BackendError(f"numpy has no mode {mode!r}; its modes are {', '.join(self.modes)}")
 
 
-def _symbolic(f: Function, params: Params, data: Sequence[Tree]) -> tuple[Any, Params]:
+def _symbolic(f: Function, params: Params, data: Sequence[Tree], aux: bool) -> tuple[Any, Params]:
     targets = list(leaves(params))
-    value = targets[0].lift(f(params, *data))
-    found = iter(gradients(value, targets))
-    return value, map_tree(lambda _: next(found), params)
+    result = map_tree(targets[0].lift, f(params, *data))
+    found = iter(gradients(result[0] if aux else result, targets))
+    return result, map_tree(lambda _: next(found), params)
 
 
 def _blas(threads: int) -> tuple[str, int]:

@@ -19,11 +19,15 @@ from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Params,
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
+from .tensorflow_arrays import ARRAYS
+from .tensorflow_windows import WINDOWS
+
 DTYPES = {"float64": tf.float64, "float32": tf.float32, "bfloat16": tf.bfloat16}
 
 SPELLING = {
     "abs": "tf.abs",
     "sign": "tf.sign",
+    "floor": "tf.floor",
     "exp": "tf.exp",
     "expm1": "tf.math.expm1",
     "log": "tf.math.log",
@@ -37,6 +41,8 @@ SPELLING = {
     "tanh": "tf.tanh",
     "arctan": "tf.atan",
     "erf": "tf.math.erf",
+    "erfc": "tf.math.erfc",
+    "sigmoid": "tf.math.sigmoid",
     "ones_like": "tf.ones_like",
     "stop_gradient": "tf.stop_gradient",
     "sum": "tf.reduce_sum",
@@ -58,6 +64,8 @@ class TensorflowAdapter(BaseAdapter):
         self.primitives = {
             **OPERATORS,
             **{name: operator.attrgetter(call.partition(".")[2])(tf) for name, call in SPELLING.items()},
+            **ARRAYS,
+            **WINDOWS,
             "power": _power,
             "equal": functools.partial(_of_two, tf.equal),
             "not_equal": functools.partial(_of_two, tf.not_equal),
@@ -65,6 +73,7 @@ class TensorflowAdapter(BaseAdapter):
             "minimum": functools.partial(_of_two, tf.minimum),
             "where": self._where,
             "broadcast": lambda x, shape: tf.broadcast_to(self._number(x), shape),
+            "iota": self._iota,
             "argmax": lambda x, axis=-1: tf.argmax(tf.reshape(x, [-1]) if axis is None else x, axis or 0),
             "transpose": lambda x, axes=None: tf.linalg.matrix_transpose(x) if axes is None else tf.transpose(x, axes),
             "flatten": lambda x: tf.reshape(x, (x.shape[0], -1)),
@@ -76,6 +85,11 @@ class TensorflowAdapter(BaseAdapter):
     def _where(self, c: Tensor, x: Any, y: Any) -> Tensor:
         """Of two plain numbers tf.where makes int32 or float32; `_of_two` says what else it lacks."""
         return _of_two(functools.partial(tf.where, c), x, self._number(y))
+
+    def _iota(self, x: Tensor, axis: int = -1) -> Tensor:
+        shape = [1] * len(x.shape)
+        shape[axis] = -1
+        return tf.broadcast_to(tf.reshape(tf.cast(tf.range(x.shape[axis]), self.float), shape), x.shape)
 
     def start(self, device: str, dtype: str, threads: int) -> Facts:
         """Threads and visible devices cannot change after TensorFlow's first operation: Facts says what holds."""
@@ -115,12 +129,15 @@ class TensorflowAdapter(BaseAdapter):
         value: np.ndarray = tf.convert_to_tensor(tensor).numpy()
         return np.array(value, np.float32 if value.dtype == tf.bfloat16.as_numpy_dtype else None)
 
-    def value_and_grad(self, f: Function) -> Function:
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
         def value_and_grad(params: Params, *data: Tree) -> Tree:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(params)
-                value = f(params, *data)
-            return value, tape.gradient(value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                result = f(params, *data)
+            value = result[0] if aux else result
+            found = tape.gradient(value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            # The gradient of a gather is a tf.IndexedSlices: rows and where they belong.
+            return result, {name: tf.convert_to_tensor(gradient) for name, gradient in found.items()}
 
         return value_and_grad
 
@@ -142,8 +159,13 @@ class TensorflowAdapter(BaseAdapter):
 
 
 def _of_two(function: Function, x: Any, y: Any) -> Tensor:
-    """Graph mode takes the dtype of the first argument: tf.maximum(0, x) fails there, though not in eager mode."""
-    return function(tf.constant(x, y.dtype) if isinstance(x, int | float) else x, y)
+    """Graph mode takes the dtype of the first argument: tf.maximum(0, x) fails there, though not in eager mode. Whole
+    numbers meet others nowhere: they become what those are."""
+    if isinstance(x, int | float):
+        x = tf.constant(x, y.dtype)
+    elif not isinstance(y, int | float) and x.dtype != y.dtype:
+        x, y = (tf.cast(x, y.dtype), y) if y.dtype.is_floating else (x, tf.cast(y, x.dtype))
+    return function(x, y)
 
 
 def _power(x: Any, y: Any) -> Tensor:

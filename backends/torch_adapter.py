@@ -15,13 +15,18 @@ import torch
 
 from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Params, Tensor, Tree
 from crossnn.errors import BackendError, choices
+from crossnn.formula.graph import map_tree
 from crossnn.formula.source import OPERATORS
+
+from .torch_arrays import ARRAYS
+from .torch_windows import WINDOWS
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 SPELLING = {
     "abs": "torch.abs",
     "sign": "torch.sign",
+    "floor": "torch.floor",
     "exp": "torch.exp",
     "expm1": "torch.expm1",
     "log": "torch.log",
@@ -35,6 +40,8 @@ SPELLING = {
     "tanh": "torch.tanh",
     "arctan": "torch.arctan",
     "erf": "torch.erf",
+    "erfc": "torch.erfc",
+    "sigmoid": "torch.sigmoid",
     "ones_like": "torch.ones_like",
     "stop_gradient": "torch.detach",
     "sum": "torch.sum",
@@ -56,12 +63,15 @@ class TorchAdapter(BaseAdapter):
         self.primitives = {
             **OPERATORS,
             **{name: operator.attrgetter(call.partition(".")[2])(torch) for name, call in SPELLING.items()},
+            **ARRAYS,
+            **WINDOWS,
             "equal": operator.eq,
             "not_equal": operator.ne,
             "maximum": functools.partial(self._of_two, torch.maximum),
             "minimum": functools.partial(self._of_two, torch.minimum),
             "where": self._where,
             "broadcast": self._broadcast,
+            "iota": self._iota,
             "argmax": lambda x, axis=-1: torch.argmax(x, dim=axis),
             "transpose": lambda x, axes=None: x.mT if axes is None else x.permute(axes),
             "flatten": lambda x: x.reshape(x.shape[0], -1),
@@ -80,6 +90,11 @@ class TorchAdapter(BaseAdapter):
 
     def _broadcast(self, x: Any, shape: tuple[int, ...]) -> Tensor:
         return torch.broadcast_to(self._number(x), shape)
+
+    def _iota(self, x: Tensor, axis: int = -1) -> Tensor:
+        shape = [1] * x.dim()
+        shape[axis] = -1
+        return torch.arange(x.shape[axis], dtype=self.float, device=self.place).reshape(shape).expand(x.shape)
 
     def start(self, device: str, dtype: str, threads: int) -> Facts:
         available = ["cpu", *(["gpu"] if torch.cuda.is_available() else [])]
@@ -121,21 +136,23 @@ class TorchAdapter(BaseAdapter):
         array: np.ndarray = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
         return array.copy()
 
-    def value_and_grad(self, f: Function) -> Function:
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
         """Two spellings of one thing: eager, `torch.autograd.grad` takes a third of the time of `torch.func`; inside
         `torch.compile` only `torch.func` is traced without a graph break (dynamo: gb9186)."""
-        transformed = torch.func.grad_and_value(f)
+        transformed = torch.func.grad_and_value(f, has_aux=aux)
 
         def value_and_grad(params: Params, *data: Tree) -> Tree:
             if torch.compiler.is_compiling():
-                gradients, value = transformed(params, *data)
-                return value, gradients
+                gradients, result = transformed(params, *data)
+                return result, gradients
             leaves = {name: tensor.detach().requires_grad_() for name, tensor in params.items()}
-            value = f(leaves, *data)
+            result = f(leaves, *data)
+            value = result[0] if aux else result
             if not value.requires_grad:
-                return value, {name: torch.zeros_like(tensor) for name, tensor in params.items()}
-            found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
-            return value.detach(), dict(zip(leaves, found, strict=True))
+                found = tuple(torch.zeros_like(tensor) for tensor in params.values())
+            else:
+                found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+            return map_tree(torch.detach, result), dict(zip(leaves, found, strict=True))
 
         return value_and_grad
 

@@ -47,12 +47,23 @@ class Native:
     `call` is what a user would write (`torch.nn.functional.elu`). `function` computes it:
     activation  f(x) -> tensor of x's shape
     loss        f(y, t) -> the mean over the batch, a single number
-    layer       f(params, *inputs) -> tensor; parameters, statistics and draws by the specification's names and layout
+    layer       f(params, *inputs) -> tensor; parameters, statistics and draws by the specification's names and layout;
+                or (tensor, {statistic: what it becomes}) where the framework renews running statistics
     optimizer   f(params, hyper) -> NativeOptimizer
+
+    `modes` are those in which the framework can run it; none named: all.
     """
 
     call: str
     function: Callable[..., Any]
+    modes: tuple[str, ...] = ()
+
+
+def fits(knobs: Knobs, wanted: Mapping[str, Any]) -> bool:
+    """Whether settings are those that an implementation has: each the value that is wanted, or one of several in a
+    tuple. What is not given is at its default, which fits."""
+    allowed = {name: some if isinstance(some, tuple) else (some,) for name, some in wanted.items()}
+    return all(knobs.get(name, some[0]) in some for name, some in allowed.items())
 
 
 class NativeOptimizer(Protocol):
@@ -98,8 +109,11 @@ class Adapter(Protocol):
     def array(self, tensor: Tensor) -> np.ndarray:
         """The value as an array of the tensor's own dtype: a silent loss of precision must stay visible."""
 
-    def value_and_grad(self, f: Function) -> Function:
-        """`f(params, *data) -> number` becomes `(params, *data) -> (number, gradients by the names of params)`."""
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
+        """`f(params, *data) -> number` becomes `(params, *data) -> (number, gradients by the names of params)`.
+
+        With `aux`, which is passed only where it is needed, `f` returns `(number, tree)`, such as a loss and the new
+        running statistics; the tree is handed through: `(params, *data) -> ((number, tree), gradients)`."""
 
     def compile(self, f: Function, mode: str) -> Function:
         """`f` in one of `modes`."""
