@@ -21,6 +21,8 @@ from crossnn.parity.optimizers import PARAM, STEPS, Steps
 from crossnn.parity.subject import Arrays, Subject
 
 Values = dict[str, np.ndarray]
+STATE = "state."
+"""How the names of new running statistics begin."""
 
 
 @cache
@@ -94,10 +96,12 @@ def _native_functions(
         if subject.calls:
             return {what: native.function(*(given[name] for name in names)) for what, names in subject.calls.items()}
         rest = {name: value for name, value in given.items() if name not in (*subject.inputs, "weights")}
-        return {subject.native_quantity: native.function(rest, *(given[name] for name in subject.inputs))}
+        found = native.function(rest, *(given[name] for name in subject.inputs))
+        value, statistics = found if isinstance(found, tuple) else (found, {})
+        return {subject.native_quantity: value, **{f"{STATE}{name}": new for name, new in statistics.items()}}
 
     def objective(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
-        found = outputs(params, data)
+        found = {what: value for what, value in outputs(params, data).items() if not what.startswith(STATE)}
         numbers = [total(data["weights"] * value) if what == "value" else value for what, value in found.items()]
         return functools.reduce(operator.add, numbers)
 
