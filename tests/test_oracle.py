@@ -3,6 +3,7 @@ quotients, which know nothing of derivative rules."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -15,7 +16,9 @@ from crossnn.catalogue.rows import Network
 from crossnn.formula.derive import gradient_graph
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import Graph, Node, constant, record
-from crossnn.formula.oracle import Exact, OracleError, at_precision, exact
+from crossnn.formula.oracle import Exact, OracleError, at_precision, exact, oracle_meaning
+from crossnn.formula.precise import ExponentError, Precise
+from crossnn.formula.primitives import PRIMITIVES
 from crossnn.parity.networks import network_subjects
 from crossnn.parity.subject import Subject
 
@@ -104,6 +107,54 @@ def test_written_numbers_are_text_and_hyper_parameters_binary() -> None:
         assert float(written.lo) == float(tenth - mpmath.mpf(0.1))
     assert float(binary.hi) == 0.1
     assert float(binary.lo) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "expected"),
+    [
+        ("log(exp(exp(x)))", 25.0, mpmath.exp),
+        ("exp(-x)*exp(x)", 1e12, lambda x: mpmath.mpf(1)),
+        ("sqrt(exp(-x))**2*exp(x)", 3e9, lambda x: mpmath.mpf(1)),
+    ],
+)
+def test_exponents_have_no_end(text: str, x: float, expected: Any) -> None:
+    """These leave the exponents of MPFR, which would make infinities and zeros of them."""
+    found, (hi, lo) = truth(text, x=x), independent(expected, x)
+    assert float(found.hi) == hi
+    assert float(found.lo) == pytest.approx(lo, rel=1e-7)
+    with pytest.raises(ExponentError):
+        at_precision(*trace(text, x=x), 50)
+
+
+@pytest.mark.parametrize("name", [one.name for one in PRIMITIVES.values() if one.elementwise and one.dtype == "float"])
+def test_both_kinds_of_numbers_mean_the_same(name: str) -> None:
+    """MPFR and mpmath know nothing of each other."""
+    generator, arity = np.random.default_rng(9), PRIMITIVES[name].arity
+    special = [0.0, 1.0, -1.0, 2.0, -3.0, 0.5, 1e-9, 700.0, -700.0, np.inf, -np.inf, np.nan]
+    drawn = generator.normal(size=20) * 10.0 ** generator.uniform(-6, 3, 20)
+    pairs = np.array(list(itertools.product([*special, *drawn], repeat=arity))).T
+    inputs = [pairs[0] > 0, *pairs[1:]] if name == "where" else list(pairs)
+
+    def found(context: Any) -> Any:
+        with np.errstate(all="ignore"):
+            given = [one if one.dtype == bool else context.zero + one.astype(object) for one in inputs]
+            return oracle_meaning(context)[name](*given)
+
+    with Precise(50) as context:
+        fast = [str(one) for one in found(context)]
+    unbounded = mpmath.MPContext()
+    unbounded.dps = 50
+    slow = found(unbounded)
+    with mpmath.workdps(60):
+        for number, (one, other) in enumerate(zip(map(mpmath.mpf, fast), slow, strict=True)):
+            same = one == other or (mpmath.isnan(one) and mpmath.isnan(other))
+            assert same or abs(one - other) <= mpmath.mpf(10) ** -48 * abs(other), (pairs.T[number], one, other)
+
+
+def test_an_angle_that_no_one_can_reduce_is_refused() -> None:
+    assert np.isnan(truth("sin(x)", x=np.inf).hi)
+    with pytest.raises(OracleError, match="30,000 digits"):
+        truth("cos(exp(x))", x=1e6)
 
 
 @pytest.mark.parametrize(

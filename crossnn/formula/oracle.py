@@ -1,4 +1,4 @@
-"""The oracle: the same graph in arbitrary precision (mpmath).
+"""The oracle: the same graph in arbitrary precision (MPFR; mpmath where an exponent is out of MPFR's range).
 
 A fixed precision is not enough: at x = -700 the definition log(1 + exp(x)) is 0 in 50, 100 and 200 digits. So the
 precision is doubled until two levels agree to 25 digits in every element. Numbers written in a formula are read as
@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 
 from crossnn.errors import CrossnnError
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.graph import Graph, Node, leaves, map_tree
 from crossnn.formula.oracle_arrays import oracle_arrays
+from crossnn.formula.precise import ExponentError, Precise, last_digits, unbounded
 from crossnn.formula.primitives import PRIMITIVES
 
 FIRST_DIGITS = 50
@@ -30,7 +30,7 @@ WIDE_DIGITS = 400
 MOST_DIGITS = 1600
 AGREEMENT = 25
 _BEYOND = 1e15  # exp of more than this has an exponent that no memory holds; its limit is returned instead
-_NOTHING = mpmath.mpf(10) ** -330  # below every float64: zero for all purposes
+_ANGLE = 100_000  # bits before the point: the digits of pi that a larger angle needs would take all day
 
 
 class OracleError(CrossnnError):
@@ -49,29 +49,47 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
     """Primitive name -> function on object arrays of `context`'s numbers."""
     mp, zero, inf, nan = context, context.zero, context.inf, context.nan
 
+    def objects(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *inputs: function(*(np.asarray(one, dtype=object) for one in inputs))
+
     def elementwise(function: Callable[..., Any], arity: int) -> Callable[..., Any]:
-        ufunc = np.frompyfunc(function, arity, 1)
-        return lambda *inputs: ufunc(*(np.asarray(one, dtype=object) for one in inputs))
+        return objects(np.frompyfunc(function, arity, 1))
 
     def bounded(function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
         return lambda x: function(x) if abs(x) < _BEYOND else low if x < 0 else high if x > 0 else nan
 
-    def divide(x: Any, y: Any) -> Any:
+    def angle(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def of_angle(x: Any) -> Any:
+            if mp.mag(x) <= _ANGLE or not mp.isfinite(x):
+                return function(x)
+            raise OracleError("an angle of more than 30,000 digits has no sine, cosine or tangent here")
+
+        return of_angle
+
+    def quotient(x: Any, y: Any) -> Any:
         if y != 0:
             return x / y
         return nan if x == 0 or mp.isnan(x) else inf if x > 0 else -inf
 
+    def divide(x: Any, y: Any) -> Any:
+        return elementwise(quotient, 2)(x, y) if np.any(np.equal(y, 0)) else np.true_divide(x, y)
+
     def power(x: Any, y: Any) -> Any:
+        if y == 0:
+            return mp.one
+        if mp.isnan(x) or mp.isnan(y):
+            return nan
         if x == 0:
-            return mp.one if y == 0 else zero if y > 0 else inf
+            return zero if y > 0 else inf
         if x < 0 and not mp.isint(y):
             return nan
+        if abs(y) * (abs(mp.mag(x)) + 1) < _BEYOND:
+            return x**y
         size = y * mp.log(abs(x))
         return x**y if abs(size) < _BEYOND else zero if size < 0 else inf
 
-    def compare(function: Callable[[Any, Any], bool]) -> Callable[..., Any]:
-        raw = np.frompyfunc(function, 2, 1)
-        return lambda x, y: np.asarray(raw(np.asarray(x, dtype=object), np.asarray(y, dtype=object)), dtype=bool)
+    def compare(ufunc: np.ufunc) -> Callable[..., Any]:
+        return lambda x, y: np.asarray(ufunc(np.asarray(x, dtype=object), np.asarray(y, dtype=object)), dtype=bool)
 
     def reduce(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda x, axis=None, keepdims=False: function(
@@ -80,7 +98,7 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
 
     def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         total = np.sum(np.asarray(x, dtype=object), axis=_axis(axis), keepdims=keepdims)
-        return total / (np.size(x) // max(np.size(total), 1))
+        return total / mp.mpf(np.size(x) // max(np.size(total), 1))
 
     def argmax(x: Any, axis: int = -1) -> Any:
         return np.argmax(np.asarray(x, dtype=object), axis=axis)
@@ -89,19 +107,19 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         return np.swapaxes(x, -1, -2) if axes is None else np.transpose(x, axes)
 
     return {
-        "add": elementwise(lambda x, y: x + y, 2),
-        "subtract": elementwise(lambda x, y: x - y, 2),
-        "multiply": elementwise(lambda x, y: x * y, 2),
-        "divide": elementwise(divide, 2),
+        "add": objects(np.add),
+        "subtract": objects(np.subtract),
+        "multiply": objects(np.multiply),
+        "divide": objects(divide),
         "power": elementwise(power, 2),
-        "negative": elementwise(lambda x: -x, 1),
-        "less": compare(lambda x, y: x < y),
-        "less_equal": compare(lambda x, y: x <= y),
-        "greater": compare(lambda x, y: x > y),
-        "greater_equal": compare(lambda x, y: x >= y),
-        "equal": compare(lambda x, y: x == y),
-        "not_equal": compare(lambda x, y: x != y),
-        "abs": elementwise(abs, 1),
+        "negative": objects(np.negative),
+        "less": compare(np.less),
+        "less_equal": compare(np.less_equal),
+        "greater": compare(np.greater),
+        "greater_equal": compare(np.greater_equal),
+        "equal": compare(np.equal),
+        "not_equal": compare(np.not_equal),
+        "abs": objects(np.absolute),
         "sign": elementwise(mp.sign, 1),
         "floor": elementwise(mp.floor, 1),
         "exp": elementwise(bounded(mp.exp, zero, inf), 1),
@@ -109,9 +127,9 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "log": elementwise(lambda x: mp.log(x) if x > 0 else -inf if x == 0 else nan, 1),
         "log1p": elementwise(lambda x: mp.log1p(x) if x > -1 else -inf if x == -1 else nan, 1),
         "sqrt": elementwise(lambda x: mp.sqrt(x) if x >= 0 else nan, 1),
-        "sin": elementwise(mp.sin, 1),
-        "cos": elementwise(mp.cos, 1),
-        "tan": elementwise(mp.tan, 1),
+        "sin": elementwise(angle(mp.sin), 1),
+        "cos": elementwise(angle(mp.cos), 1),
+        "tan": elementwise(angle(mp.tan), 1),
         "sinh": elementwise(bounded(mp.sinh, -inf, inf), 1),
         "cosh": elementwise(bounded(mp.cosh, inf, inf), 1),
         "tanh": elementwise(bounded(mp.tanh, -mp.one, mp.one), 1),
@@ -119,8 +137,8 @@ def oracle_meaning(context: Any) -> Mapping[str, Callable[..., Any]]:
         "erf": elementwise(mp.erf, 1),
         "erfc": elementwise(bounded(mp.erfc, 2 * mp.one, zero), 1),
         "sigmoid": elementwise(bounded(lambda x: 1 / (1 + mp.exp(-x)), zero, mp.one), 1),
-        "maximum": elementwise(lambda x, y: nan if mp.isnan(x) or mp.isnan(y) else max(x, y), 2),
-        "minimum": elementwise(lambda x, y: nan if mp.isnan(x) or mp.isnan(y) else min(x, y), 2),
+        "maximum": elementwise(lambda x, y: x if x >= y else y if y > x else nan, 2),
+        "minimum": elementwise(lambda x, y: x if x <= y else y if y < x else nan, 2),
         "where": lambda c, x, y: np.where(c, np.asarray(x, dtype=object), np.asarray(y, dtype=object)),
         "ones_like": lambda x: np.full(np.shape(x), mp.one, dtype=object),
         "stop_gradient": lambda x: x,
@@ -142,11 +160,14 @@ def _axis(axis: Any) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def at_precision(graph: Graph, arguments: Mapping[str, Any], digits: int, disturbed: bool = False) -> Any:
-    """The result tree as object arrays of numbers with this many digits; `disturbed` shakes every last digit."""
-    context = mpmath.MPContext()
-    context.dps = digits
-    lift = np.frompyfunc(context.mpf, 1, 1)
+def at_precision(
+    graph: Graph, arguments: Mapping[str, Any], digits: int, disturbed: bool = False, context: Any = None
+) -> Any:
+    """The result tree as object arrays of numbers with this many digits; `disturbed` shakes every last digit.
+    `context` is the one that is entered already, where the results are used in it."""
+    if context is None:
+        with Precise(digits) as context, np.errstate(all="ignore"):
+            return at_precision(graph, arguments, digits, disturbed, context)
 
     def number(node: Node) -> Any:
         text = node.options["text"]
@@ -157,11 +178,10 @@ def at_precision(graph: Graph, arguments: Mapping[str, Any], digits: int, distur
     def shake(node: Node, inputs: list[Any], value: Any) -> Any:
         if PRIMITIVES[node.operation].rounding == "exact" or _whole(node):
             return value
-        sizes = generator.uniform(0.5, 1.0, np.shape(value)) * generator.choice([-1, 1], np.shape(value))
-        return value * (1 + lift(sizes.astype(object)) * context.mpf(10) ** (2 - digits))
+        return np.asarray(value, dtype=object) * factors(np.shape(value))
 
-    generator = np.random.default_rng(digits)
-    given = {name: map_tree(lambda one: lift(_plain(one)), tree) for name, tree in arguments.items()}
+    factors = last_digits(context, digits)
+    given = {name: map_tree(lambda one: context.zero + _plain(one), tree) for name, tree in arguments.items()}
     return evaluate(graph, oracle_meaning(context), given, number, shake if disturbed else None)
 
 
@@ -174,7 +194,7 @@ def _whole(node: Node) -> bool:
 
 
 def _plain(array: Any) -> Any:
-    """Python numbers inside an object array: mpmath reads them exactly, NumPy's own scalars it does not know."""
+    """Python numbers inside an object array, which are read exactly."""
     return np.asarray(array, dtype=np.float64).astype(object)
 
 
@@ -182,46 +202,53 @@ def exact(graph: Graph, arguments: Mapping[str, Any]) -> list[Exact]:
     """The true values of the results, in order. The precision doubles until a level agrees everywhere with the level
     below, every last digit of which was shaken; where a shaken digit decides (a tie, a kink), two levels that are wide
     enough for every float64 decide alone."""
+    try:
+        return _decided(graph, arguments, Precise)
+    except ExponentError:  # rare; mpmath takes ten times as long
+        return _decided(graph, arguments, unbounded)
 
+
+def _decided(graph: Graph, arguments: Mapping[str, Any], context_of: Callable[[int], Any]) -> list[Exact]:
     def level(digits: int, disturbed: bool = False) -> list[np.ndarray]:
-        results = leaves(at_precision(graph, arguments, digits, disturbed))
-        return [np.asarray(one, dtype=object) for one in results]
+        with context_of(digits) as context, np.errstate(all="ignore"):
+            results = leaves(at_precision(graph, arguments, digits, disturbed, context))
+            return [np.asarray(one, dtype=object) for one in results]
 
     digits = FIRST_DIGITS
     shaken, before = level(digits, disturbed=True), None
     while digits < MOST_DIGITS:
         digits *= 2
-        after = level(digits)
-        if all(map(_agree, shaken, after)):
-            return [_split(one) for one in after]
-        shaken = level(digits, disturbed=True)
-        if before is not None and digits >= WIDE_DIGITS and all(map(_agree, before, after)):
-            if all(map(_true_zeros, after, shaken)):
+        with context_of(digits), np.errstate(all="ignore"):
+            after = level(digits)
+            if all(map(_agree, shaken, after)):
                 return [_split(one) for one in after]
-        before = after
+            shaken = level(digits, disturbed=True)
+            settled = before is not None and digits >= WIDE_DIGITS and all(map(_agree, before, after))
+            if settled and all(map(_true_zeros, after, shaken)):
+                return [_split(one) for one in after]
+            before = after
     raise OracleError(f"two precisions did not agree up to {MOST_DIGITS} digits; the value cannot be decided")
 
 
 def _agree(before: np.ndarray, after: np.ndarray) -> bool:
-    tolerance = mpmath.mpf(10) ** -AGREEMENT
-    for a, b in zip(before.flat, after.flat, strict=True):
-        if isinstance(a, bool | int | np.integer) or a == b or (a != a and b != b):
-            continue
-        if not abs(a - b) <= tolerance * abs(b) and not (abs(a) < _NOTHING and abs(b) < _NOTHING):
-            return False
-    return True
+    """Equal, or both NaN, or equal to 25 digits, or both below everything; for every element."""
+    if after.size and isinstance(after.flat[0], int):  # truth values and places have no digits
+        return True
+    same = np.equal(before, after) | (np.not_equal(before, before) & np.not_equal(after, after))
+    near = np.less_equal(np.abs(before - after), np.abs(after) * 10.0**-AGREEMENT)
+    return bool(np.all(same | near | (_nothing(before) & _nothing(after))))
+
+
+def _nothing(values: np.ndarray) -> Any:
+    """Below every float64: zero for all purposes."""
+    return np.less(np.abs(values) * 1e30, 1e-300)
 
 
 def _true_zeros(values: np.ndarray, disturbed: np.ndarray) -> bool:
-    return all(abs(b) < _NOTHING for a, b in zip(values.flat, disturbed.flat, strict=True) if a == 0)
+    return bool(np.all(np.not_equal(values, 0) | _nothing(disturbed)))
 
 
 def _split(values: np.ndarray) -> Exact:
-    hi = np.empty(values.shape)
-    lo = np.zeros(values.shape)
-    for index in np.ndindex(values.shape):
-        value = values[index]
-        hi[index] = float(value)
-        if np.isfinite(hi[index]) and not isinstance(value, bool | int | np.integer):
-            lo[index] = float(value - hi[index].item())
-    return Exact(hi, lo)
+    hi = values.astype(np.float64) + 0.0  # no -0.0
+    rest = values - hi.astype(object)
+    return Exact(hi, np.where(np.isfinite(hi), rest, 0.0).astype(np.float64))
