@@ -56,14 +56,6 @@ def groups(request: Request) -> Samples:
     return Samples(np.tile(x, (2, 1)), np.tile(labels, 2), classes=2, test=80)
 
 
-def line(request: Request) -> Samples:
-    """A linear function of three standard normal arguments with noise; the test samples are the training samples."""
-    generator = np.random.default_rng([request.seed, 3])
-    x = single(generator.normal(size=(64, 3)))
-    t = single(x @ np.array([[2.0], [-1.0], [0.5]]) + 1.5 + 0.25 * generator.normal(size=(64, 1)))
-    return Samples(np.tile(x, (2, 1)), np.tile(t, (2, 1)), test=64)
-
-
 def scales(request: Request) -> Samples:
     """A linear function of four features, whose sizes differ by a factor of a thousand and which are not centred."""
     generator = np.random.default_rng([request.seed, 5])
@@ -106,6 +98,12 @@ def function(arguments: int, kind: str, request: Request) -> Samples:
     return Samples(x, single(t / np.sqrt(np.mean(t**2)))[:, None])
 
 
+def functions4(request: Request) -> Samples:
+    """A linear, a quadratic and a transcendental function of the same four arguments: three targets a sample."""
+    kinds = [function(4, kind, request) for kind in ("linear", "quadratic", "transcendental")]
+    return Samples(kinds[0].x, np.hstack([one.t for one in kinds]))
+
+
 SETS: Mapping[str, Source] = {
     "and": truth_and,
     "or": truth_or,
@@ -114,10 +112,10 @@ SETS: Mapping[str, Source] = {
     "xor": xor,
     "blobs": blobs,
     "groups": groups,
-    "line": line,
     "scales": scales,
     "linear4": linear4,
     "quadratic4": quadratic4,
+    "functions4": functions4,
     **{
         f"function_{kind}_{arguments}": partial(function, arguments, kind)
         for kind in ("linear", "quadratic", "transcendental")
