@@ -65,7 +65,9 @@ def _rule(name: str, text: str, meaning: Meaning) -> Rule:
     helpers = {
         **meaning,
         "shape_of": lambda tensor: tuple(tensor.shape),
-        "count": lambda tensor, axis: math.prod(tensor.shape[i] for i in reduced_axes(name, tuple(tensor.shape), axis)),
+        "count": lambda tensor, axis: max(  # of no elements each gets nothing, and 1/0 is an error to Python
+            math.prod(tensor.shape[i] for i in reduced_axes(name, tuple(tensor.shape), axis)), 1
+        ),
         "inverse": lambda axes: None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__)),
         "begin": lambda tensors, axis, position: sum(one.shape[axis] for one in tensors[:position]),
         "written": lambda text, g: constant(g.tape, float(text), text) if isinstance(g, Node) else float(text),

@@ -17,6 +17,9 @@ from crossnn.formula.shapes import Shape
 
 ELEMENTS: Shape = (16, 4)
 VECTORS: Shape = (12, 6)
+LENGTH = 96
+"""Arguments of an elementwise function; one length for all, so that frameworks compile each primitive once."""
+
 _NEAR = (-1e-3, -1e-6, 1e-6, 1e-3)
 
 
@@ -39,8 +42,8 @@ def hostile(generator: np.random.Generator, shape: Shape, low: float = -9, high:
 def arguments(generator: np.random.Generator, points: Sequence[float], special: Sequence[float]) -> np.ndarray:
     """Inputs of an elementwise function: hostile ones, the listed points, the surroundings of special values."""
     near = [value + step for value in special for step in _NEAR]
-    drawn = hostile(generator, (40,))
     middle = generator.uniform(-40, 40, 24)
+    drawn = hostile(generator, (max(40, LENGTH - len(points) - len(special) - len(near) - len(middle)),))
     return single(np.concatenate([points, special, near, drawn, middle]))
 
 
@@ -67,6 +70,14 @@ def domain(generator: np.random.Generator, kind: Domain, shape: Shape) -> np.nda
         return single(found)
     if kind == "binary":
         return (generator.random(shape) < 0.5).astype(np.float64)
+    if kind == "sign":
+        return generator.choice([-1.0, 1.0], shape)
+    if kind == "nonnegative":
+        found = np.abs(hostile(generator, shape))
+        found.flat[::11] = 0.0
+        return found
+    if kind in ("label", "index"):
+        return generator.integers(shape[-1], size=shape[:-1])
     if kind == "one_hot":
         return np.eye(shape[-1])[generator.integers(shape[-1], size=shape[:-1])]
     if kind == "simplex":

@@ -5,7 +5,7 @@ it claims against the derived one. No backend takes part.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from crossnn.catalogue.build import record_row, settings
 from crossnn.catalogue.rows import Activation, Loss, Row
 from crossnn.formula.graph import GRAPH, Graph, Node, constant
 from crossnn.formula.oracle import AGREEMENT, Exact, exact
+from crossnn.formula.shapes import Shape
 from crossnn.parity.judge import Judgement
 from crossnn.parity.optimizers import Steps
 from crossnn.parity.rule import ROUNDOFF
@@ -26,7 +27,7 @@ def proofs(row: Row, subjects: Sequence[Subject | Steps]) -> Iterator[tuple[str,
     """(quantity, case, judgement) for everything that the row states twice; each is an agreement to 25 digits."""
     stated = False
     for subject in subjects:
-        if not isinstance(subject, Subject):
+        if not isinstance(subject, Subject) or not _states_anew(subject):
             continue
         if subject.definition is not None:
             stated = True
@@ -36,26 +37,45 @@ def proofs(row: Row, subjects: Sequence[Subject | Steps]) -> Iterator[tuple[str,
                 yield f"formula = definition: {quantity}", subject.case, found
         if isinstance(row, Activation | Loss) and row.derivative:
             stated = True
-            found = _same(subject.truth["gradient"], _claimed_gradient(row, subject), subject, "gradient")
-            yield "claimed derivative", subject.case, found
+            claim = _claimed_gradients(row, subject)
+            for quantity, claimed in claim.items():
+                found = _same(subject.truth[quantity], claimed, subject, quantity)
+                where = quantity.removeprefix("gradient").removeprefix("slope")
+                yield f"claimed derivative{where}", subject.case, found
     if not stated:
         yield "-", "", Judgement("NOT-RUN", message="states no definition and no derivative")
 
 
-def _claimed_gradient(row: Activation | Loss, subject: Subject) -> Exact:
-    """The claimed derivative, weighted as the subject's gradient is."""
-    hyper, knobs = settings(row, {key: value for key, value in subject.settings.items() if key != "reduction"})
-    (variable,) = subject.params
-    shape = subject.params[variable].shape
+def _states_anew(subject: Subject) -> bool:
+    """Another reduction or other weights of a loss state nothing that its mean does not."""
+    plain = subject.settings.get("reduction", "mean") == "mean" and not subject.settings.get("weights")
+    return plain and not subject.tabulated
+
+
+def _claimed_gradients(row: Activation | Loss, subject: Subject) -> dict[str, Exact]:
+    """The claimed derivative, weighted as the subject's gradient is; of a loss also at each end of its domain."""
+    given = {key: value for key, value in subject.settings.items() if key not in ("reduction", "weights")}
+    hyper, knobs = settings(row, given)
+    first = next(iter(subject.params))
+    shape = subject.params[first].shape
     terms = float(np.prod(shape) if row.acts_on == "element" else shape[0])
+    ends = {arguments[0]: arguments for quantity, arguments in subject.calls.items() if quantity.startswith("at ")}
 
-    def claimed(params: Any, data: Any) -> Node:
-        tape = params[variable].tape
-        names = {variable: params[variable], **{key: node for key, node in data.items() if key != "weights"}}
-        slope = GRAPH["broadcast"](record_row(row, row.derivative, names, tape, hyper, knobs), shape=shape)
-        return slope * data["weights"] if "weights" in data else slope / constant(tape, terms)
+    def slope(names: Mapping[str, Node], shape: Shape) -> Node:
+        claimed = record_row(row, row.derivative, names, names[first].tape, hyper, knobs)
+        return GRAPH["broadcast"](claimed, shape=shape)
 
-    return exact(Graph.trace(claimed, subject.shapes), subject.arguments)[0]
+    def claimed(params: Any, data: Any) -> Any:
+        names = {key: node for key, node in {**params, **data}.items() if key in ("x", "y", "t", *subject.params)}
+        inner = slope({key: node for key, node in names.items() if key not in ends}, shape)
+        weighted = inner * data["weights"] if "weights" in data else inner / constant(inner.tape, terms)
+        found = {subject.gradient_name(first): weighted}
+        for y, t in ends.values():
+            found[subject.gradient_name(y)] = slope({"y": params[y], "t": data[t]}, params[y].shape)
+        return found
+
+    graph = Graph.trace(claimed, subject.shapes)
+    return dict(zip(graph.result, exact(graph, subject.arguments), strict=True))
 
 
 def _same(truth: Exact, other: Exact, subject: Subject, quantity: str) -> Judgement:
