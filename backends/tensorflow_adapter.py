@@ -171,7 +171,7 @@ def _of_two(function: Function, x: Any, y: Any) -> Tensor:
 def _power(x: Any, y: Any) -> Tensor:
     """Eager tf.pow(x, 2) takes 80 times as long as tf.square. Graph mode rewrites these cases by itself
     (Grappler's ConvertPow), and so does XLA."""
-    if isinstance(y, int | float):
+    if isinstance(y, int | float) and not isinstance(x, int | float):
         if y == 2:
             return tf.square(x)
         if y == 3:
