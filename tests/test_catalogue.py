@@ -11,21 +11,19 @@ from crossnn.catalogue.build import (
     constant_value,
     default_knobs,
     formula_graph,
-    initial_state,
     knob_choices,
     settings,
-    update_graph,
 )
+from crossnn.catalogue.initial import initialize, initializer_draws
 from crossnn.catalogue.load import digest, load_catalogue, read_text
 from crossnn.catalogue.network import (
     add_regularizers,
     assemble,
     draw_masks,
     initial_parameters,
-    initialize,
-    initializer_draws,
 )
 from crossnn.catalogue.rows import Formulated, Initializer, Network, Optimizer
+from crossnn.catalogue.updates import initial_state, update_graph
 from crossnn.errors import SpecError, UnknownNameError
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.graph import Node
@@ -169,30 +167,75 @@ def test_initial_parameters_depend_on_seed_and_name_alone() -> None:
     assert np.std(kernel) == pytest.approx(np.sqrt(2 / 64), rel=0.05)
 
 
+def initializer(name: str) -> Initializer:
+    row = CATALOGUE.find(name)
+    assert isinstance(row, Initializer)
+    return row
+
+
 @pytest.mark.parametrize(
     ("name", "low", "high", "std"),
     [
         ("uniform", -0.05, 0.05, 0.1 / np.sqrt(12)),
         ("normal", -0.4, 0.4, 0.05),
+        ("truncated_normal", -0.1, 0.1, 0.05 * 0.8796),
         ("glorot_uniform", -np.sqrt(6 / 500), np.sqrt(6 / 500), np.sqrt(2 / 500)),
         ("glorot_normal", -1, 1, np.sqrt(2 / 500)),
         ("he_uniform", -np.sqrt(6 / 200), np.sqrt(6 / 200), np.sqrt(2 / 200)),
         ("he_normal", -1, 1, np.sqrt(2 / 200)),
+        ("lecun_uniform", -np.sqrt(3 / 200), np.sqrt(3 / 200), np.sqrt(1 / 200)),
+        ("lecun_normal", -1, 1, np.sqrt(1 / 200)),
+        ("orthogonal", -1, 1, np.sqrt(1 / 300)),
     ],
 )
 def test_initializers_have_their_spread(name: str, low: float, high: float, std: float) -> None:
-    row = CATALOGUE.find(name)
-    assert isinstance(row, Initializer)
-    drawn = initialize(row, (200, 300), 0, "kernel")
+    drawn = initialize(initializer(name), (200, 300), 0, "kernel")
     assert low <= drawn.min() < drawn.max() <= high
     assert np.std(drawn) == pytest.approx(std, rel=0.02)
     assert abs(np.mean(drawn)) < std / 50
 
 
+@pytest.mark.parametrize("name", ["glorot_normal", "he_normal", "lecun_normal"])
+def test_truncation_keeps_the_deviation(name: str) -> None:
+    """The standard deviation is that of the draws before truncation, as the papers want it; none lies beyond two
+    deviations of the wider distribution (Keras VarianceScaling)."""
+    row = initializer(name)
+    draws = initializer_draws(row, (200, 300), 0, "kernel")
+    graph = formula_graph(row, {key: value.shape for key, value in draws.items()}, {}, {"truncated": True})
+    drawn = evaluate(graph, NUMPY, draws, number)
+    std = np.std(initialize(row, (200, 300), 0, "kernel"))
+    assert np.std(drawn) == pytest.approx(std, rel=0.02)
+    assert np.max(np.abs(drawn)) <= 2 / 0.8796 * std * 1.02
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (9, 4), (4, 9), (3, 3, 2, 5), (2, 2, 40), (6,), (1, 8)])
+def test_an_orthogonal_parameter_has_orthonormal_rows_or_columns(shape: tuple[int, ...]) -> None:
+    """Of the matrix whose rows are all axes but the last: columns where it is tall, rows where it is wide."""
+    drawn = initialize(initializer("orthogonal"), shape, 3, "kernel", {"gain": 1.7})
+    assert drawn.shape == shape
+    matrix = drawn.reshape(-1, shape[-1])
+    narrow = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    np.testing.assert_allclose(narrow.T @ narrow, 1.7**2 * np.eye(narrow.shape[1]), atol=1e-14)
+
+
+def test_orthogonal_parameters_have_no_preferred_sign() -> None:
+    """The diagonal of R is made positive: without that, LAPACK's sign convention biases the first entry."""
+    first = [initialize(initializer("orthogonal"), (4, 4), seed, "kernel")[0, 0] for seed in range(200)]
+    assert abs(np.mean(np.sign(first))) < 0.25
+
+
 def test_fans_count_the_receptive_field() -> None:
-    draws = initializer_draws((3, 3, 16, 32), 0, "kernel")
+    draws = initializer_draws(initializer("he_normal"), (3, 3, 16, 32), 0, "kernel")
     assert (float(draws["fan_in"]), float(draws["fan_out"])) == (144.0, 288.0)
-    assert float(initializer_draws((7,), 0, "bias")["fan_in"]) == 7.0
+    assert float(initializer_draws(initializer("he_normal"), (7,), 0, "bias")["fan_in"]) == 7.0
+
+
+def test_draws_do_not_depend_on_what_else_is_drawn() -> None:
+    alone, more = (initializer_draws(initializer(name), (5, 4), 0, "kernel") for name in ("he_uniform", "he_normal"))
+    assert "c" in more
+    assert "c" not in alone
+    assert np.array_equal(alone["u"], more["u"])
+    assert np.array_equal(alone["z"], more["z"])
 
 
 def test_masks_keep_their_share() -> None:

@@ -23,8 +23,8 @@ from crossnn.catalogue.validate import check_name, check_values
 from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
 
 FILES = (
-    "activations", "losses", "regularizers", "initializers", "metrics", "layers", "optimizers", "schedules",
-    "clippings", "networks", "experiments", "studies",
+    "activations", "losses", "regularizers", "constraints", "initializers", "metrics", "layers", "optimizers",
+    "schedules", "clippings", "networks", "experiments", "studies",
 )  # fmt: skip
 COMPOSED = ("layer", "network", "experiment", "study")
 MAX_BYTES = 1_000_000

@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.catalogue.build import formula_graph, record_row, settings
+from crossnn.catalogue.build import record_row, settings
+from crossnn.catalogue.initial import initialize
 from crossnn.catalogue.layers import Law, Slots, record_formulas
 from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.rows import Activation, Formulated, Initializer, Layer, Network, Parameter, Row
 from crossnn.errors import FormulaError, SpecError, choices
 from crossnn.formula.graph import GRAPH, Node
 from crossnn.formula.limits import MAX_ELEMENTS
-from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.shapes import Shape
-from crossnn.formula.source import compile_graph
 
 INPUT = "input"
 
@@ -207,28 +206,6 @@ def _written(value: Any, shape: Shape, name: str) -> np.ndarray:
     if array.shape != shape or not np.all(np.isfinite(array)):
         raise SpecError(f"weights.{name} has shape {array.shape}; finite numbers of shape {shape} are wanted")
     return array
-
-
-def initialize(row: Initializer, shape: Shape, seed: int, name: str, hyper: Mapping[str, float] | None = None) -> Any:
-    """One parameter from its initializer's formula."""
-    draws = initializer_draws(shape, seed, name)
-    graph = formula_graph(row, {key: value.shape for key, value in draws.items()}, hyper)
-    values = compile_graph(graph, row.name, NUMPY)(**draws)
-    return np.broadcast_to(values, shape).astype(np.float64)
-
-
-def initializer_draws(shape: Shape, seed: int, name: str) -> dict[str, np.ndarray]:
-    """The random numbers of one parameter, and its fans: inputs of the last two axes times the receptive field."""
-    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    field_size = int(np.prod(shape[:-2])) if len(shape) > 2 else 1
-    fan_in = shape[-2] * field_size if len(shape) > 1 else shape[0]
-    fan_out = shape[-1] * field_size
-    return {
-        "u": generator.random(shape),
-        "z": generator.standard_normal(shape),
-        "fan_in": np.array(float(fan_in)),
-        "fan_out": np.array(float(fan_out)),
-    }
 
 
 def draw_masks(assembly: Assembly, seed: int, step: int) -> dict[str, np.ndarray]:

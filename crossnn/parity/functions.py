@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.catalogue.build import kinks_of, knob_choices, record_row, settings
-from crossnn.catalogue.network import initializer_draws
+from crossnn.catalogue.initial import initializer_draws
 from crossnn.catalogue.rows import (
     Activation,
     Clipping,
@@ -79,7 +79,7 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
             data["y"].flat[: len(row.points)] = row.points
             return _values_only(row, case, chosen, recorder, data)
         case Initializer():
-            draws = initializer_draws((5, 7), seed, row.name)
+            draws = initializer_draws(row, (5, 7), seed, row.name)
             return _values_only(
                 row, case, chosen, recorder, {key: inputs.single(value) for key, value in draws.items()}
             )
