@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crossnn.formula import noise as noise_module
+from crossnn.formula.evaluate import evaluate, walk
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import Graph, Node, constant, record
 from crossnn.formula.noise import noise_scales, noisy_meaning
+from crossnn.formula.numpy_meaning import NUMPY
+from crossnn.formula.numpy_runs import CARRIED, compute
 
 UNIFORM = 1 / np.sqrt(3)
 """The root mean square of one uniform disturbance."""
@@ -130,6 +134,53 @@ def test_the_same_seed_measures_the_same() -> None:
 def test_tiny_results_do_not_underflow_to_silence() -> None:
     relative = noise("exp(x)", x=[-700.0])[0] / np.exp(-700.0)
     assert relative == pytest.approx(UNIFORM, rel=0.1)
+
+
+SHAPES = {"x": (4, 3), "y": (3,), "z": (2, 4, 3), "m": (3, 5), "a": (2, 6, 6, 2), "k": (3, 3, 2, 4), "g": (2, 3, 3, 4)}
+STEPS = [
+    "x + y", "y*z", "where(x > y, x, z)", "maximum(z, 0.5)", "x**2", "erf(y)", "sigmoid(z)", "ones_like(x)",
+    "sum(z)", "sum(z, axis=1)", "mean(z, axis=(0, -1), keepdims=True)", "max(x, axis=0)", "min(x)", "argmax(x)",
+    "argmax(z, axis=1)", "x @ m", "z @ m", "transpose(z)", "transpose(z, axes=(2, 0, 1))",
+    "reshape(z, shape=(8, 3))", "reshape(z, shape=(-1, 6))", "flatten(z)", "broadcast(y, shape=(2, 4, 3))",
+    "slice(z, axis=1, start=1, stop=3)", "slice(x, axis=-1, start=0, stop=2)", "pad(x, axis=0, before=1, after=2)",
+    "flip(z, axis=2)", "concatenate(x, x, x)", "concatenate(x, reshape(y, shape=(1, 3)), axis=0)", "iota(z, axis=1)",
+    "one_hot(argmax(x), y)", "take(x, argmax(x))", "take(m, argmax(transpose(x)))", "put(x, argmax(x), shape=(5, 3))",
+    "windows(a, size=2)", "windows(a, size=(3, 2), strides=2, padding='same', fill='lowest')",
+    "overlap_add(windows(a, size=3), shape=(2, 6, 6, 2), size=3)", "conv(a, k)",
+    "conv(a, k, strides=2, padding='same')",
+    "conv_transposed(g, k, shape=(2, 6, 6, 2), strides=2, padding='same')",
+    "conv_kernel(a, g, shape=(3, 3, 2, 4), strides=2, padding='same')", "orthonormal(x)",
+]  # fmt: skip
+"""Every primitive for which runs are carried along, and some for which they are not."""
+
+
+@pytest.mark.parametrize("text", STEPS)
+@pytest.mark.parametrize("quiet", ["", "xk", "ym", "xyzmakg"], ids=lambda one: f"quiet-{one}")
+def test_many_runs_at_once_are_the_runs_one_by_one(text: str, quiet: str) -> None:
+    graph = Graph.trace(lambda **names: record(parse(text), names, names["x"].tape), SHAPES)
+    generator = np.random.default_rng(6)
+    given = {name: generator.normal(size=(1 if name in quiet else 3, *shape)) for name, shape in SHAPES.items()}
+    together = walk(
+        graph, given, lambda node: np.array([node.options["value"]]), lambda node, x: compute(node, node.operation, x)
+    )
+    assert len(together) in (1, 3)
+    for run in range(3):
+        own = {name: value[run if len(value) > 1 else 0] for name, value in given.items()}
+        alone = evaluate(graph, NUMPY, own, lambda node: np.float64(node.options["value"]))
+        np.testing.assert_allclose(together[run if len(together) > 1 else 0], alone, rtol=1e-13, atol=1e-13)
+
+
+def test_every_primitive_that_carries_runs_is_tried() -> None:
+    traced = [Graph.trace(lambda t=text, **names: record(parse(t), names, names["x"].tape), SHAPES) for text in STEPS]
+    assert {node.operation for graph in traced for node in graph.live()} >= set(CARRIED)
+
+
+def test_the_same_noise_however_many_runs_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six by six they are other random numbers, of the same size."""
+    x = np.linspace(0.1, 3, 7)
+    together = noise("exp(x)*x - x", x=x)
+    monkeypatch.setattr(noise_module, "AT_ONCE", 6)
+    np.testing.assert_allclose(noise("exp(x)*x - x", x=x), together, rtol=0.2)
 
 
 def test_whole_trainings_are_disturbed_by_the_same_rules() -> None:

@@ -6,7 +6,8 @@ Everything that must be fast is compiled by source.py instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, map_tree
@@ -23,6 +24,21 @@ def evaluate(
 ) -> Any:
     """The result tree of `graph`. `number` gives the value of a constant node; `after(node, inputs, value)` may
     replace each computed value."""
+
+    def compute(node: Node, inputs: list[Any]) -> Any:
+        value = meaning[node.operation](*inputs, **node.options)
+        return value if after is None else after(node, inputs, value)
+
+    return walk(graph, arguments, number, compute)
+
+
+def walk(
+    graph: Graph,
+    arguments: Mapping[str, Any],
+    number: Callable[[Node], Any],
+    compute: Callable[[Node, list[Any]], Any],
+) -> Any:
+    """The same with `compute(node, inputs)` for every primitive. A value is kept until its last use only."""
     values: dict[int, Any] = {}
 
     def bind(tree: Any, given: Any) -> None:
@@ -37,14 +53,23 @@ def evaluate(
 
     for name, tree in graph.arguments.items():
         bind(tree, arguments[name])
-    for node in graph.live():
+    live = graph.live()
+    uses = Counter(id(child) for node in live for child in node.inputs)
+    uses.update(map(id, graph.results))
+    for node in live:
         if node.operation == "constant":
             values[id(node)] = number(node)
         elif node.operation != "input":
-            inputs = [values[id(child)] for child in node.inputs]
-            value = meaning[node.operation](*inputs, **node.options)
-            values[id(node)] = value if after is None else after(node, inputs, value)
+            values[id(node)] = compute(node, [values[id(child)] for child in node.inputs])
+            _forget(node.inputs, values, uses)
     return map_tree(lambda node: values[id(node)], graph.result)
+
+
+def _forget(nodes: Sequence[Node], values: dict[int, Any], uses: Counter[int]) -> None:
+    for node in nodes:
+        uses[id(node)] -= 1
+        if not uses[id(node)]:
+            del values[id(node)]
 
 
 def replay(graph: Graph, arguments: Mapping[str, Any], tape: list[Node]) -> Any:

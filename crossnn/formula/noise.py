@@ -11,19 +11,23 @@ this, the slope of softplus at -40, which is (1 - 1)/2 + 4e-18, would drown in n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from crossnn.formula.evaluate import evaluate
+from crossnn.formula.evaluate import walk
 from crossnn.formula.graph import Graph, Node, leaves, map_tree
 from crossnn.formula.numpy_meaning import NUMPY
+from crossnn.formula.numpy_runs import compute
 from crossnn.formula.primitives import PRIMITIVES
 
 EPSILON = 2.0**-24
 RUNS = 12
+AT_ONCE = 32
+"""So many runs are computed together: more would fill the memory."""
 
 
 def inexact(node: Node, dtype: str) -> bool:
@@ -40,72 +44,90 @@ def noise_scales(
     graph: Graph, arguments: Mapping[str, Any], dtype: str, seed: int = 0, runs: int = RUNS
 ) -> list[np.ndarray]:
     """The noise scale of every element of every result, in units of one roundoff; 0 means exact."""
-    given = {name: map_tree(lambda one: np.asarray(one, np.float64), tree) for name, tree in arguments.items()}
+    given = {name: map_tree(lambda one: np.asarray(one, np.float64)[None], tree) for name, tree in arguments.items()}
     generator = np.random.default_rng([seed, runs])
-    rounds: dict[int, np.ndarray | bool] = {}
-
-    def shake(shape: tuple[int, ...]) -> Any:
-        return EPSILON * generator.uniform(-1, 1, shape)
-
-    def number(node: Node) -> Any:
-        return np.float64(node.options["value"])
-
-    def noisy_number(node: Node) -> Any:
-        return number(node) * (1 + shake(())) if inexact(node, dtype) else number(node)
-
-    def notice(node: Node, inputs: list[Any], value: Any) -> Any:
-        rounds[id(node)] = _rounds(node.operation, inputs, value)
-        return value
-
-    def disturb(node: Node, inputs: list[Any], value: Any) -> Any:
-        mask = rounds.get(id(node), True)
-        return value + _disturbance(node.operation, inputs, value, node.options, shake) * mask
-
+    spread: list[Any] = [0.0] * len(graph.results)
     with np.errstate(all="ignore"):
-        quiet = list(leaves(evaluate(graph, NUMPY, given, number, notice)))
-        spread = [np.zeros(np.shape(one)) for one in quiet]
-        for _ in range(runs):
-            noisy = leaves(evaluate(graph, NUMPY, given, noisy_number, disturb))
+        for done in range(0, runs, AT_ONCE):
+            found = _runs(graph, given, dtype, generator, min(AT_ONCE, runs - done))
             # hypot, since the square of a deviation near 1e-300 would be zero
-            spread = [np.hypot(total, one - still) for total, one, still in zip(spread, noisy, quiet, strict=True)]
+            parts = (np.hypot.reduce(one[1:] - one[0], axis=0) for one in found)
+            spread = [np.hypot(total, part) for total, part in zip(spread, parts, strict=True)]
     return [np.asarray(total / (np.sqrt(runs) * EPSILON)) for total in spread]
 
 
+def _runs(
+    graph: Graph, given: Mapping[str, Any], dtype: str, generator: np.random.Generator, count: int
+) -> list[np.ndarray]:
+    """The results of this many noisy runs behind a quiet one; of that alone, where no noise arrives."""
+
+    def shake(value: Any) -> Any:
+        return generator.uniform(-EPSILON, EPSILON, (count + 1, *value.shape[1:]))
+
+    def number(node: Node) -> Any:
+        value = np.array([node.options["value"]])
+        return _behind(value, value * (1 + shake(value))) if inexact(node, dtype) else value
+
+    def step(node: Node, inputs: list[Any]) -> Any:
+        value = compute(node, node.operation, inputs)
+        if PRIMITIVES[node.operation].rounding == "exact":
+            return value
+        mask = _rounds(node.operation, [one[:1] for one in inputs], value[:1])
+        if not np.any(mask):
+            return value
+        share = _disturbance(node.operation, inputs, value, shake, partial(compute, node), leading=1)
+        return _behind(value, value + share * mask)
+
+    return [np.asarray(one, np.float64) for one in leaves(walk(graph, given, number, step))]
+
+
+def _behind(quiet: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+    """The noisy runs, the first of which is made quiet."""
+    noisy[0] = quiet[0]
+    return noisy
+
+
 def _disturbance(
-    operation: str, inputs: list[Any], value: Any, options: Mapping[str, Any], shake: Callable[[tuple[int, ...]], Any]
+    operation: str,
+    inputs: Sequence[Any],
+    value: Any,
+    shake: Callable[[Any], Any],
+    compute: Callable[[str, Sequence[Any]], Any],
+    leading: int = 0,
 ) -> Any:
-    """What one step may add to its result, by the primitive's kind of rounding."""
+    """What one step may add to its result, by the primitive's kind of rounding. `compute` is NumPy's meaning with the
+    options of this step; so many `leading` axes count runs."""
     match PRIMITIVES[operation].rounding:
         case "rounded":
-            return value * shake(np.shape(value))
+            return value * shake(value)
         case "dot":  # a bilinear step: the squares of its products are its own on squares
-            return shake(np.shape(value)) * np.sqrt(NUMPY[operation](*map(np.square, inputs), **options))
-        case "total" if operation in ("sum", "mean"):
-            size = np.sqrt(
-                np.sum(np.square(inputs[0]), axis=options.get("axis"), keepdims=options.get("keepdims", False))
-            )
-            count = np.size(inputs[0]) // max(np.size(value), 1) if operation == "mean" else 1
-            return shake(np.shape(value)) * size / count
-        case "total":  # a sum over places that other arguments name
-            terms = NUMPY[operation](np.square(inputs[0]), *inputs[1:], **options)
-            return shake(np.shape(value)) * np.sqrt(terms)
+            return shake(value) * np.sqrt(compute(operation, [*map(np.square, inputs)]))
+        case "total":  # a sum, perhaps over places that the other arguments name
+            terms, rest = np.square(inputs[0]), inputs[1:]
+            if operation == "mean":
+                count = compute("sum", [np.ones_like(terms)])
+                return shake(value) * np.sqrt(compute("sum", [terms])) / count
+            return shake(value) * np.sqrt(compute(operation, [terms, *rest]))
         case "backward":  # the exact result of an input that is wrong by a roundoff of its size
             (x,) = inputs
-            near = x + shake(np.shape(x)) * np.sqrt(np.mean(np.square(x)))
-            return NUMPY[operation](near, **options) - value
+            size = np.sqrt(np.mean(np.square(x), axis=tuple(range(leading, x.ndim)), keepdims=True))
+            return compute(operation, [x + shake(x) * size]) - value
     return 0
 
 
 def noisy_meaning(generator: np.random.Generator, epsilon: float) -> Mapping[str, Callable[..., Any]]:
     """NumPy's meaning with every rounded step disturbed: for whole trainings, compiled like any other meaning."""
 
-    def shake(shape: tuple[int, ...]) -> Any:
-        return epsilon * generator.uniform(-1, 1, shape)
+    def shake(value: Any) -> Any:
+        return epsilon * generator.uniform(-1, 1, np.shape(value))
 
     def disturbed(name: str) -> Callable[..., Any]:
         def function(*inputs: Any, **options: Any) -> Any:
-            value = NUMPY[name](*inputs, **options)
-            return value + _disturbance(name, list(inputs), value, options, shake)
+            def plain(operation: str, given: Sequence[Any]) -> Any:
+                return NUMPY[operation](*given, **options)
+
+            value = plain(name, inputs)
+            return value + _disturbance(name, inputs, value, shake, plain)
 
         return function if PRIMITIVES[name].rounding != "exact" else NUMPY[name]
 
