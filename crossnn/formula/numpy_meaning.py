@@ -24,7 +24,7 @@ Axis = int | tuple[int, ...] | None
 
 UFUNCS: Mapping[str, np.ufunc] = {
     **{name: getattr(np, name) for name in OPERATORS},
-    **{name: getattr(np, name) for name in "equal not_equal sign exp expm1 log log1p sqrt sin cos tan".split()},
+    **{name: getattr(np, name) for name in "equal not_equal sign floor exp expm1 log log1p sqrt sin cos tan".split()},
     **{name: getattr(np, name) for name in "sinh cosh tanh arctan maximum minimum".split()},
     "abs": np.absolute,
 }

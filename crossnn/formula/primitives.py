@@ -99,6 +99,7 @@ _ROWS = [
     # functions of one number
     _primitive("abs(x)", "\\left|{x}\\right|", {"x": "g*sign(x)"}, rounding="exact"),
     _primitive("sign(x)", "\\operatorname{{sign}}\\left({x}\\right)", rounding="exact"),
+    _primitive("floor(x)", "\\left\\lfloor{x}\\right\\rfloor", rounding="exact"),
     _primitive("exp(x)", "e^{{{x}}}", {"x": "g*out"}, flops=10),
     _primitive("expm1(x)", "\\left(e^{{{x}}} - 1\\right)", {"x": "g*exp(x)"}, flops=12),
     _primitive("log(x)", "\\ln\\left({x}\\right)", {"x": "g/x"}, flops=10),

@@ -3,30 +3,38 @@
 One-step: every step starts from the oracle's own parameters and state, so a mistake shows at its step and slot.
 Free-running: the backend feeds on its own results, so wrong step counts, stale state and forgotten corrections
 accumulate. Gradients span 1e-8 to 1e2 with sign changes and zeros, the learning rate changes at every step, and a
-third of the parameters are zero: there the new parameter *is* the update, to full precision.
+third of the parameters are zero: there the new parameter *is* the update, to full precision. Where elements meet,
+gradients span fewer decades, the first gradient is zero, and so are the parameters before one of the single steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from crossnn.catalogue.build import initial_state, update_graph
+from crossnn.catalogue.build import knob_choices, settings
 from crossnn.catalogue.rows import Optimizer
+from crossnn.catalogue.updates import initial_state, slot_shape, update_graph
 from crossnn.formula.evaluate import replay
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.formula.oracle import Exact, exact
+from crossnn.formula.primitives import PRIMITIVES
+from crossnn.formula.shapes import Shape
 from crossnn.formula.simplify import simplify
 from crossnn.parity import inputs
-from crossnn.parity.functions import cases
 from crossnn.parity.judge import Reference
 
 STEPS = 8
-SIZE = 24
+SIZE = 16
+SHAPES: Mapping[str, Shape] = {"element": (SIZE,), "vector": (SIZE,), "matrix": (2, 3)}
+"""The parameter's shape, by what the optimizer acts on."""
+EMPTY = 3
+"""The single step before which all parameters are zero, for optimizers that divide by norms."""
 RATES = (1.0, 0.5, 2.0, 1.25, 0.1, 3.0, 0.75, 1.5)
 """Learning-rate schedule, as factors."""
 PARAM = "w"
@@ -44,10 +52,14 @@ class Steps:
     gradients: np.ndarray
     rates: np.ndarray
 
+    @property
+    def shape(self) -> Shape:
+        return SHAPES[self.row.acts_on]
+
     @cached_property
     def graph(self) -> Graph:
         """update(params, gradients, state, lr, t) -> (params, state)."""
-        return simplify(update_graph(self.row, {PARAM: (SIZE,)}, self.hyper, self.knobs))
+        return simplify(update_graph(self.row, {PARAM: self.shape}, self.hyper, self.knobs))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -55,16 +67,16 @@ class Steps:
 
     @property
     def start(self) -> dict[str, np.ndarray]:
-        return {slot: np.full(SIZE, value) for slot, value in initial_state(self.row, self.hyper).items()}
+        return {slot: tree[PARAM] for slot, tree in initial_state(self.row, self.hyper, {PARAM: self.w}).items()}
 
     @cached_property
     def unrolled(self) -> Graph:
         """All steps as one graph: the parameters and the state after each."""
-        one = update_graph(self.row, {PARAM: (SIZE,)}, self.hyper, self.knobs)
+        one = update_graph(self.row, {PARAM: self.shape}, self.hyper, self.knobs)
         shapes = {
-            "w": (SIZE,),
-            "state": dict.fromkeys(self.row.state, (SIZE,)),
-            "gradients": {str(k): (SIZE,) for k in range(STEPS)},
+            "w": self.shape,
+            "state": {slot: slot_shape(self.row, slot, self.shape) for slot in self.row.state},
+            "gradients": {str(k): self.shape for k in range(STEPS)},
             "rates": {str(k): () for k in range(STEPS)},
             "counts": {str(k): () for k in range(STEPS)},
         }
@@ -98,12 +110,18 @@ class Steps:
         }
 
     def before(self, k: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Parameters and state before step k (from 0): the oracle's, as float32 numbers, which any dtype holds."""
+        """Parameters and state before step k (from 0): the oracle's, as float32 numbers, which any dtype holds. A slot
+        of one number is left as it is: frameworks compute it anew from the step count, or round it themselves."""
         if k == 0:
-            return self.w, {slot: inputs.single(value) for slot, value in self.start.items()}
-        w = inputs.single(self.trajectory["w"].hi[k - 1])
-        w[: SIZE // 3] = 0.0
-        return w, {slot: inputs.single(self.trajectory[slot].hi[k - 1]) for slot in self.row.state}
+            return self.w, self.start
+        w = self._after(k - 1, "w")
+        w.flat[: w.size if self.row.acts_on != "element" and k == EMPTY else w.size // 3] = 0.0
+        return w, {slot: self._after(k - 1, slot) for slot in self.row.state}
+
+    def _after(self, k: int, slot: str) -> np.ndarray:
+        """The oracle's parameter or slot after step k; 0 where it is no number, from where nothing would be learned."""
+        found = self.trajectory[slot].hi[k]
+        return np.nan_to_num(inputs.single(found) if found.shape else found, posinf=0.0, neginf=0.0)
 
     def arguments(self, k: int) -> dict[str, Any]:
         w, state = self.before(k)
@@ -116,9 +134,25 @@ class Steps:
         }
 
     @cached_property
+    def _at_once(self) -> dict[str, Any] | None:
+        """The arguments of all single steps stacked, where no element meets another: one computation for all."""
+        if any(node.inputs and not PRIMITIVES[node.operation].elementwise for node in self.graph.live()):
+            return None
+        each = [self.arguments(k) for k in range(STEPS)]
+        return {name: _stacked([one[name] for one in each]) for name in each[0]}
+
+    @cached_property
     def one_step(self) -> dict[str, Exact]:
+        if self._at_once is not None:
+            found = exact(self.graph, self._at_once)
+            return {name: Exact(one.hi.reshape(self._all(name)), one.lo.reshape(self._all(name)))
+                    for name, one in zip(self.slots, found, strict=True)}  # fmt: skip
         results = [value for k in range(STEPS) for value in exact(self.graph, self.arguments(k))]
         return _stack(results, self.slots)
+
+    def _all(self, name: str) -> Shape:
+        """The shape of a slot stacked over all steps."""
+        return (STEPS, *(self.shape if name == "w" else slot_shape(self.row, name, self.shape)))
 
     def references(self, dtype: str) -> dict[str, Reference]:
         """Truth and noise of every quantity, each stacked over the steps: single steps before the run, and state slots
@@ -136,7 +170,7 @@ class Steps:
                     found[prefix + label] = Reference(
                         truth[name],
                         noise[name],
-                        elementwise=True,
+                        elementwise=self.row.acts_on == "element",
                         more_noise=lambda longer=longer, name=name: longer()[name],  # type: ignore[misc]
                     )
             self._references[dtype] = found
@@ -151,6 +185,9 @@ class Steps:
         return simplify(self.unrolled)
 
     def _step_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
+        if self._at_once is not None:
+            scales = noise_scales(self.graph, self._at_once, dtype, seed, runs)
+            return {name: one.reshape(self._all(name)) for name, one in zip(self.slots, scales, strict=True)}
         found = [
             one for k in range(STEPS) for one in noise_scales(self.graph, self.arguments(k), dtype, seed + k, runs)
         ]
@@ -174,6 +211,14 @@ def _replay(one: Graph, w: Node, g: Node, state: Any, lr: Node, t: Node) -> tupl
     return params[PARAM], {slot: value[PARAM] for slot, value in slots.items()}
 
 
+def _stacked(trees: list[Any]) -> Any:
+    """Trees of equal form as one tree of stacked arrays; numbers become columns."""
+    if isinstance(trees[0], dict):
+        return {key: _stacked([tree[key] for tree in trees]) for key in trees[0]}
+    stacked = np.stack(trees)
+    return stacked[:, None] if stacked.ndim == 1 else stacked
+
+
 def _stack(results: list[Exact], names: list[str]) -> dict[str, Exact]:
     return {
         name: Exact(
@@ -188,14 +233,34 @@ def _stack_arrays(results: list[np.ndarray], names: list[str]) -> dict[str, np.n
     return {name: np.stack(results[position :: len(names)]) for position, name in enumerate(names)}
 
 
+def optimizer_cases(row: Optimizer) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:
+    """(name, hyper-parameters, knobs): the defaults, every convention with visible hyper-parameters, the row's own."""
+    hyper, knobs = settings(row, {})
+    yield _named(knobs, {}), hyper, knobs
+    moved = inputs.visible(hyper)
+    for choice in knob_choices(row):
+        yield _named(choice, moved), moved, choice
+    for case in row.cases:
+        own_hyper, own_knobs = settings(row, case)
+        yield _named(own_knobs, case), own_hyper, own_knobs
+
+
+def _named(knobs: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in {**knobs, **hyper}.items()) or "default"
+
+
 def optimizer_steps(row: Optimizer, seed: int) -> list[Steps]:
-    """Eight steps for every convention, at the defaults and with visible hyper-parameters."""
+    """Eight steps for every case of the row."""
     found = []
-    for case, hyper, knobs in cases(row):
+    shape, alone = SHAPES[row.acts_on], row.acts_on == "element"
+    for case, given, knobs in optimizer_cases(row):
+        hyper = {**given, "lr": float(inputs.single([given["lr"]])[0])}  # the first rate is that of its making
         generator = inputs.generator_for(row.name, seed)
-        w = inputs.hostile(generator, (SIZE,), -3, 0)
-        w[: SIZE // 3] = 0.0
-        gradients = inputs.hostile(generator, (STEPS, SIZE), -8, 2)
-        gradients[generator.random((STEPS, SIZE)) < 0.08] = 0.0
+        w = inputs.hostile(generator, shape, -3, 0)
+        w.flat[: w.size // 3] = 0.0
+        gradients = inputs.hostile(generator, (STEPS, *shape), -8 if alone else -3, 2 if alone else 1)
+        gradients[generator.random(gradients.shape) < 0.08] = 0.0
+        if not alone:
+            gradients[0] = 0.0
         found.append(Steps(row, case, hyper, knobs, w, gradients, inputs.single(np.multiply(RATES, hyper["lr"]))))
     return found
