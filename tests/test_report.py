@@ -90,7 +90,7 @@ def test_every_record_is_in_the_report(folder: Path) -> None:
         r"\| huber +\| ROUNDING 80",
         r"\| elu \(native\) +\| ACCURACY",
         r"\| torch +\| eager +\| float64 +\| 0 +\| 0.001 +\| 0.05 +\| 0.9375 +\| 1.5 +\| 1.23 +\| 2.5 +\| 30 +\| 7.5",
-        r"Largest difference between loss curves: 7.5 times the noise scale of this training \(",
+        r"Largest difference from the reference: 7.5 times the noise scale of this training \(",
         r"!\[Training loss of xor, float64, seed 0: 3 curves\]\(loss-xor.svg\)",
         "crossnn run <x>",
     ):

@@ -16,7 +16,7 @@ from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, thr
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.document import plain_table
 from crossnn.runs import journal, machine
-from crossnn.runs.cell import Cell
+from crossnn.runs.cell import Cell, Training
 from crossnn.runs.runner import InterruptedRunError
 
 RUNS = Path("runs")
@@ -135,12 +135,23 @@ def _describe_machine(folder: Path, resume: bool, threads: int) -> None:
 
 def _show(outcome: Outcome, chosen: Selection) -> None:
     """Trainings as tables, and the first failures; the report has everything."""
+    from crossnn.report.families import by_spec, family_of, family_table, printed_table
+    from crossnn.report.summary import place
     from crossnn.report.training import training_table
 
     to_stderr = chosen.json_file == "-"
-    for experiment in dict.fromkeys(training.spec for training in outcome.trainings):
-        table = training_table([training for training in outcome.trainings if training.spec == experiment])
-        click.echo(f"{experiment}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
+    families: dict[str, dict[str, list[Training]]] = {}
+    for experiment, group in by_spec(outcome.trainings).items():
+        if family_of(group):
+            families.setdefault(family_of(group), {})[experiment] = group
+            continue
+        group.sort(key=lambda training: place(training.backend, training.mode))
+        for table in (training_table(group), printed_table(group)):
+            if table is not None:
+                click.echo(f"{experiment}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
+    for family, groups in families.items():
+        table = family_table(groups)
+        click.echo(f"{family}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
     show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
     for backend, reason in chosen.missing.items():
         click.echo(f"NOT-RUN {backend}: {reason}", err=to_stderr)

@@ -7,25 +7,40 @@ from collections.abc import Sequence
 
 from crossnn.report.chart import line_chart
 from crossnn.report.document import Block, Figure, Heading, Table, Text
+from crossnn.report.families import about, by_spec, family_blocks, family_of, printed_table
 from crossnn.report.summary import number, place, verdict_cell
 from crossnn.runs.cell import ORACLE, Record, Training
-from crossnn.training.verdict import QUANTITY
+from crossnn.training.verdict import CASE
 
 
 def training_blocks(trainings: Sequence[Training], records: Sequence[Record] = ()) -> list[Block]:
-    """A section per experiment: its first step quantity by quantity, then its training."""
+    """A section per experiment: its first step quantity by quantity, then its training; then families and studies, a
+    line for each of their members."""
     blocks: list[Block] = []
-    for experiment in dict.fromkeys(training.spec for training in trainings):
-        group = [training for training in trainings if training.spec == experiment]
+    families: dict[str, dict[str, list[Training]]] = {}
+    for experiment, group in by_spec(trainings).items():
+        if family_of(group):
+            families.setdefault(family_of(group), {})[experiment] = group
+            continue
         group.sort(key=lambda training: place(training.backend, training.mode))
         blocks += [
             Heading(3, experiment),
-            *_first_step([record for record in records if record.spec == experiment and record.quantity != QUANTITY]),
+            *_first_step([record for record in records if record.spec == experiment and record.case != CASE]),
             training_table(group),
             Text(_coincidence(group)),
+            *_printed(group),
             *_figures(experiment, group),
         ]
+    for family, groups in families.items():
+        blocks += family_blocks(family, groups, f"family-{_file_name(family)}")
     return blocks
+
+
+def _printed(group: Sequence[Training]) -> list[Block]:
+    """What a lecture printed, beside what came out."""
+    table = printed_table(group)
+    source = about(group).source
+    return [] if table is None else [Text(f"As printed ({source}), and here:" if source else "As printed:"), table]
 
 
 def _first_step(records: Sequence[Record]) -> list[Block]:
@@ -85,7 +100,7 @@ def _coincidence(group: Sequence[Training]) -> str:
         return "The loss curves were not compared."
     r, training = max(judged, key=lambda pair: pair[0])
     return (
-        f"Largest difference between loss curves: {number(r)} times the noise scale of this training "
+        f"Largest difference from the reference: {number(r)} times the noise scale of this training "
         f"({training.backend} {training.mode}, {training.dtype})."
     )
 

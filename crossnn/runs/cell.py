@@ -94,10 +94,11 @@ Numbers = tuple[float | None, ...]
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report says of a trained row: its kind, what its ending is called, what a lecture printed, its source, and
-    its place in a family."""
+    """What a report says of a trained row: its kind, how many parameters it trains, what its ending is called, what a
+    lecture printed, its source, and its place in a family."""
 
     kind: str = "experiment"
+    parameters: int = 0
     ending: str = ""
     printed: dict[str, float] = {}
     source: str = ""

@@ -45,7 +45,8 @@ def reference_training(cell: Cell, problem: Problem) -> Training:
         metrics={name: numbers(values) for name, values in quiet.evaluations.items()} | measures(problem, quiet.params),
         ending=numbers(truth), noise=noise, held_out_noise=held_out_noise, ending_noise=ending_noise,
         about=About(
-            kind=row.kind, ending=ending.name if ending else "", printed=row.printed, source=row.source,
+            kind=row.kind, parameters=sum(one.size for one in problem.params.values()),
+            ending=ending.name if ending else "", printed=row.printed, source=row.source,
             family=row.family, varied=row.varied,
         ),
         first_step_seconds=0.0, step_seconds=0.0, seconds=quiet.seconds, steps=quiet.steps,
