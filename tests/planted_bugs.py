@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 
 from crossnn.adapter import Function, Knobs, Native, Params, Tree
-from crossnn.catalogue.build import update_graph
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
+from crossnn.catalogue.updates import update_graph
 from crossnn.formula.graph import Graph
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import OPERATORS, compile_graph
@@ -25,7 +25,7 @@ from crossnn.parity.compute import function_of
 from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.networks import layer_subjects, network_subjects
-from crossnn.parity.optimizers import PARAM, SIZE, optimizer_steps
+from crossnn.parity.optimizers import PARAM, SHAPES, optimizer_steps
 from crossnn.runs.cell import Verdict
 
 if TYPE_CHECKING:  # a type checker sees the source folders, a test the installed package
@@ -302,7 +302,7 @@ class Loop:
     def __init__(self, row: Optimizer, hyper: dict[str, float], knobs: dict[str, Any], dtype: str) -> None:
         self.row = row
         self.dtype = dtype
-        self.update = compile_graph(update_graph(row, {PARAM: (SIZE,)}, hyper, knobs), "update", NUMPY)
+        self.update = compile_graph(update_graph(row, {PARAM: SHAPES[row.acts_on]}, hyper, knobs), "update", NUMPY)
         self.params: Arrays = {}
         self.state: dict[str, Arrays] = {}
         self.count = 0
@@ -332,7 +332,7 @@ class StaleState(Loop):
 
 class ForgetsState(Loop):
     def load(self, params: Mapping[str, np.ndarray], state: Mapping[str, Mapping[str, np.ndarray]], step: int) -> None:
-        super().load(params, {slot: {PARAM: np.zeros(SIZE)} for slot in state}, step)
+        super().load(params, {slot: {PARAM: np.zeros_like(tree[PARAM])} for slot, tree in state.items()}, step)
 
 
 class OverwrittenState(Loop):
@@ -383,7 +383,7 @@ class StartsAtTenth(Loop):
     """The accumulator starts at 0.1, whatever was asked for."""
 
     def load(self, params: Mapping[str, np.ndarray], state: Mapping[str, Mapping[str, np.ndarray]], step: int) -> None:
-        changed = {slot: {PARAM: np.full(SIZE, 0.1)} for slot in state}
+        changed = {slot: {PARAM: np.full_like(tree[PARAM], 0.1)} for slot, tree in state.items()}
         super().load(params, changed if step == 0 else state, step)
 
 
@@ -700,7 +700,7 @@ def _bugs() -> Iterator[Bug]:
         "momentum",
         mutant("momentum", update=["v = rho*v + lr*g", "w = w - v"]),
         "state.v",
-        case="lr_inside=False",
+        case="form=outside",
     )
     yield Bug("adagrad_epsilon_inside", "adagrad", edit("adagrad", "sqrt(a) + eps", "sqrt(a + eps)"), "update")
     yield Bug("adagrad_squares_forgotten", "adagrad", edit("adagrad", "g**2", "abs(g)"), "state.a")
@@ -773,7 +773,7 @@ def _bugs() -> Iterator[Bug]:
     yield native("slots_share_memory", "adam", loop(OverwrittenState), "state.v")
     yield native("rate_read_once", "sgd", loop(FirstRate), "free-running update", step=-1)
     yield native(
-        "rate_one_step_late", "momentum", loop(LateRate), "free-running update", step=-1, case="lr_inside=False"
+        "rate_one_step_late", "momentum", loop(LateRate), "free-running update", step=-1, case="form=outside"
     )
     yield native("steps_never_counted", "adam", loop(NeverCounts), "free-running update", step=-1)
     yield native("steps_counted_twice", "adam", loop(CountsTwice), "free-running update", step=-1)

@@ -67,7 +67,7 @@ FORMULAS = {
     "network": "mean((tanh(x @ k) + expm1(-abs(x) @ k))**2) + sum(where(x > b, erf(x), 0)*log1p(y)) + max(x)",
     "functions": "sum(sqrt(y)*exp(-x) + sin(x)*cos(y)/tan(y) + sinh(x)*cosh(x) - arctan(x*y) + log(y)*sign(x))",
     "powers": "sum(y**x + y**3 + y**2 + y**0.5 + y**(-1) + 2**x - 1/y)",
-    "choices": "sum(maximum(x, y + 0.1)*minimum(x, y - 0.1) + maximum(0, x) + minimum(x, 0.5) + maximum(x, b))",
+    "choices": "sum(maximum(x, y + 0.1)*minimum(x, y - 0.1) + floor(3*x)*x + maximum(0, x) + minimum(x, 0.5) + maximum(x, b))",
     "numbers": "sum(where(x == y, 3, 1)*x + where(0 != x, 1, 0.5)*y + where(x <= 0, 0, x*y)*where(x < 0, 1, 0))",
     "reductions": "sum(max(x*y, axis=0)*mean(x, axis=(0,)) + sum(x, axis=(0, 1), keepdims=True)*min(y, axis=0))",
     "matrices": "sum(transpose(x) @ y + sum(flatten(reshape(y, shape=(2, 3, 2))) @ reshape(x, shape=(6, 2))))",
@@ -393,7 +393,7 @@ def reference(name: str, h: Mapping[str, Any], w: Any, g: Any, s: Slots, t: int,
     if name == "sgd":
         return w - lr * g, {}
     if name in ("momentum", "nesterov"):
-        inside = h["lr_inside"]
+        inside = h["form"] == "inside"
         v = h["rho"] * s["v"] + (lr * g if inside else g)
         ahead = h["rho"] * v + (lr * g if inside else g) if name == "nesterov" else v
         return w - (ahead if inside else lr * ahead), {"v": v}
@@ -412,21 +412,21 @@ def reference(name: str, h: Mapping[str, Any], w: Any, g: Any, s: Slots, t: int,
         v = h["rho"] * s["v"] + (1 - h["rho"]) * g**2
         mean = h["rho"] * s["mean"] + (1 - h["rho"]) * g if h["centered"] else s["mean"]
         new, var = {"v": v, "mean": mean}, v - mean**2 if h["centered"] else v
-    return w - lr * g / (np.sqrt(var + h["eps"]) if h["eps_inside_sqrt"] else np.sqrt(var) + h["eps"]), new
+    return w - lr * g / (np.sqrt(var + h["eps"]) if h["eps_place"] == "inside" else np.sqrt(var) + h["eps"]), new
 
 
 _MOMENTUM, _ADAM = {"lr": 0.3, "rho": 0.8}, {"lr": 0.1, "beta1": 0.8, "beta2": 0.97, "eps": 1e-2}
 _RMSPROP, _ADAGRAD = {"lr": 0.1, "rho": 0.8, "eps": 1e-2}, {"lr": 0.1, "eps": 1e-2, "initial_accumulator": 0.25}
 OPTIMIZERS: list[tuple[str, dict[str, float], dict[str, Any], str]] = [
     ("sgd", {"lr": 0.1}, {}, ALL),
-    *((name, _MOMENTUM, {"lr_inside": False}, "torch jax") for name in ("momentum", "nesterov")),
-    *((name, _MOMENTUM, {"lr_inside": True}, "tensorflow") for name in ("momentum", "nesterov")),
-    ("adagrad", _ADAGRAD, {"eps_inside_sqrt": False}, "torch"),
-    ("adagrad", _ADAGRAD, {"eps_inside_sqrt": True}, "tensorflow jax"),
+    *((name, _MOMENTUM, {"form": "outside"}, "torch jax") for name in ("momentum", "nesterov")),
+    *((name, _MOMENTUM, {"form": "inside"}, "tensorflow") for name in ("momentum", "nesterov")),
+    ("adagrad", _ADAGRAD, {"eps_place": "outside"}, "torch"),
+    ("adagrad", _ADAGRAD, {"eps_place": "inside"}, "tensorflow jax"),
     *(
-        ("rmsprop", _RMSPROP, {"eps_inside_sqrt": inside, "centered": centered},
-         "tensorflow jax" if inside else "torch jax")
-        for inside in (False, True) for centered in (False, True)
+        ("rmsprop", _RMSPROP, {"eps_place": place, "centered": centered},
+         "tensorflow jax" if place == "inside" else "torch jax")
+        for place in ("outside", "inside") for centered in (False, True)
     ),
     ("adam", _ADAM, {"eps_place": "outside", "bias_correction": True}, "torch jax"),
     ("adam", _ADAM, {"eps_place": "inside", "bias_correction": True}, "jax"),

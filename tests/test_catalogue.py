@@ -53,7 +53,7 @@ def step(name: str, knobs: dict[str, Any], **hyper: float) -> tuple[float, dict[
     row = optimizer(name)
     values, chosen = settings(row, {**hyper, **knobs})
     graph = update_graph(row, {"w": ()}, values, chosen)
-    state = {slot: {"w": np.float64(value)} for slot, value in initial_state(row, values).items()}
+    state = initial_state(row, values, {"w": np.array(1.0)})
     arguments = {"params": {"w": 1.0}, "gradients": {"w": 0.5}, "state": state, "lr": values["lr"], "t": 1.0}
     params, slots = evaluate(graph, NUMPY, arguments, number)
     return float(params["w"]), {slot: float(tree["w"]) for slot, tree in slots.items()}
@@ -74,7 +74,7 @@ def test_every_combination_of_knobs_the_default_first() -> None:
         ("momentum", {}, {"lr": 0.1}, 1 - 0.1 * 0.5),
         ("nesterov", {}, {"lr": 0.1, "rho": 0.9}, 1 - 0.1 * (0.5 + 0.9 * 0.5)),
         ("adagrad", {}, {"lr": 0.1, "eps": 0.5}, 1 - 0.1 * 0.5 / (0.5 + 0.5)),
-        ("adagrad", {"eps_inside_sqrt": True}, {"lr": 0.1, "eps": 0.75}, 1 - 0.1 * 0.5 / 1.0),
+        ("adagrad", {"eps_place": "inside"}, {"lr": 0.1, "eps": 0.75}, 1 - 0.1 * 0.5 / 1.0),
         ("adagrad", {}, {"lr": 0.1, "eps": 0.0, "initial_accumulator": 0.75}, 1 - 0.1 * 0.5 / 1.0),
         ("rmsprop", {"centered": True}, {"lr": 0.1, "rho": 0.5, "eps": 0.0}, 1 - 0.1 * 0.5 / 0.25),
         ("adam", {}, {"lr": 0.1, "eps": 0.5}, 1 - 0.1 * 0.5 / (0.5 + 0.5)),
@@ -88,9 +88,9 @@ def test_first_steps_by_hand(name: str, knobs: dict[str, Any], hyper: dict[str, 
 
 def test_state_may_start_at_a_hyper_parameter() -> None:
     assert step("adagrad", {}, initial_accumulator=0.3)[1] == {"a": pytest.approx(0.55)}
-    assert initial_state(optimizer("adam"), {}) == {"m": 0.0, "v": 0.0}
-    with pytest.raises(SpecError, match="known parameters"):
-        initial_state(optimizer("adagrad"), {})
+    assert initial_state(optimizer("adam"), {}, {"w": np.ones(())}) == {"m": {"w": 0.0}, "v": {"w": 0.0}}
+    with pytest.raises(SpecError, match="starts as 'initial_accumulator'; known: w"):
+        initial_state(optimizer("adagrad"), {}, {})
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ ROWS = [
 FLAT = {  # primitives through which no gradient flows, by definition
     *(row.name for row in PRIMITIVES.values() if row.dtype != "float"),
     "sign",
+    "floor",
     "ones_like",
     "stop_gradient",
     "iota",
