@@ -24,7 +24,8 @@ from crossnn.formula.source import OPERATORS, compile_graph
 from crossnn.parity.compute import function_of
 from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
-from crossnn.parity.networks import layer_subjects, network_subjects
+from crossnn.parity.layers import layer_subjects
+from crossnn.parity.networks import network_subjects
 from crossnn.parity.optimizers import PARAM, SHAPES, optimizer_steps
 from crossnn.runs.cell import Verdict
 
@@ -767,14 +768,140 @@ def _bugs() -> Iterator[Bug]:
         case="eps_place=outside",
     )
 
+    # update rules: momentum and averages
+    yield Bug("coupled_decay_forgotten", "momentum", edit("momentum", "g + weight_decay*w if", "g if"), "state.v")
+    yield Bug("mean_not_damped", "momentum", edit("momentum", "(1 - rho)*g", "g"), "state.v", case="form=ema")
+    yield Bug(
+        "lookahead_forgotten", "nesterov_lookahead", edit("nesterov_lookahead", "w = x - rho*v", "w = x"), "update"
+    )
+    yield Bug(
+        "average_of_old_weights",
+        "weight_ema",
+        mutant("weight_ema", update=["average = rho*average + (1 - rho)*w", "w = w - lr*g"]),
+        "state.average",
+    )
+    yield Bug("average_counts_from_zero", "asgd", edit("asgd", "t - t0)", "t - t0 - 1)"), "state.average", step=-1)
+
+    # update rules: a rate for each element
+    yield Bug(
+        "adadelta_of_new_steps",
+        "adadelta",
+        mutant(
+            "adadelta",
+            update=[
+                "a = rho*a + (1 - rho)*g**2",
+                "b = rho*b + (1 - rho)*g**2*(b + eps)/(a + eps)",
+                "w = w - lr*sqrt(b + eps)/sqrt(a + eps)*g",
+            ],
+        ),
+        "update",
+    )
+    yield Bug("adadelta_epsilon_outside", "adadelta", edit("adadelta", "sqrt(a + eps)", "(sqrt(a) + eps)"), "state.b")
+    yield Bug(
+        "rmsprop_rate_moved", "rmsprop", edit("rmsprop", "mu*u + lr*d if", "mu*u + d if"), "state.u",
+        case="momentum=inside",
+    )  # fmt: skip
+    yield Bug(
+        "rprop_gradient_kept", "rprop", edit("rprop", "where(s < 0, 0, g)", "g"), "state.previous", step=-1,
+        case="on_change=undo",
+    )  # fmt: skip
+    yield Bug(
+        "rprop_never_limited", "rprop", edit("rprop", "minimum(step*eta_plus, step_max)", "step*eta_plus"),
+        "state.step", case="step_max=0.125",
+    )  # fmt: skip
+    yield Bug("ftrl_threshold_forgotten", "ftrl", edit("ftrl", "abs(z) > l1", "abs(z) > -1"), "update", case="l1=0.13")
+    yield Bug("ftrl_sigma_of_new_n", "ftrl", edit("ftrl", "(sqrt(n + g**2) - sqrt(n))", "sqrt(n + g**2)"), "state.z")
+
+    # update rules: the family of Adam
+    yield Bug(
+        "adamw_decays_after", "adamw", edit("adamw", '== "before"', '== "never"', '== "after"', '== "before"'), "update"
+    )
+    yield Bug("adamw_decays_coupled", "adamw", edit("adamw", '== "coupled"', '== "before"'), "state.m")
+    yield Bug(
+        "amsgrad_maximum_of_corrected", "amsgrad", edit("amsgrad", '== "before" else v', '== "after" else v'),
+        "state.largest", case="correction=after",
+    )  # fmt: skip
+    yield Bug(
+        "amsgrad_forgets_the_largest", "amsgrad", edit("amsgrad", "maximum(largest, ", "maximum(0, "), "state.largest",
+        step=-1,
+    )  # fmt: skip
+    yield Bug("adamax_adds_up", "adamax", edit("adamax", "maximum(beta2*u, ", "(beta2*u + "), "state.u", step=-1)
+    yield Bug(
+        "adamax_epsilon_inside", "adamax", edit("adamax", 'eps_place == "inside" else abs(g)', 'eps_place == "outside" else abs(g)'),
+        "state.u",
+    )  # fmt: skip
+    yield Bug(
+        "nadam_looks_not_ahead", "nadam", edit("nadam", "mu_next*m/(1 - product*mu_next)", "mu*m/(1 - product)"),
+        "update",
+    )  # fmt: skip
+    yield Bug("nadam_schedule_late", "nadam", edit("nadam", "0.96**(t*", "0.96**((t - 1)*"), "state.product")
+    yield Bug("radam_never_rectifies", "radam", edit("radam", "length > threshold", "length > 1e9"), "update", step=-1)
+    yield Bug(
+        "radam_threshold_of_torch", "radam", edit("radam", "length > threshold", "length > threshold + 1"), "update",
+        step=4,
+    )  # fmt: skip
+    yield Bug("adabelief_without_epsilon", "adabelief", edit("adabelief", "(g - m)**2 + eps", "(g - m)**2"), "state.s")
+    yield Bug(
+        "adabelief_of_old_m",
+        "adabelief",
+        mutant(
+            "adabelief",
+            update=[
+                "s = beta2*s + (1 - beta2)*(g - m)**2 + eps",
+                "m = beta1*m + (1 - beta1)*g",
+                "w = w - lr*(m/(1 - beta1**t))/(sqrt(s/(1 - beta2**t)) + eps)",
+            ],
+        ),
+        "state.s",
+    )
+    yield Bug(
+        "lion_betas_exchanged",
+        "lion",
+        edit("lion", "beta1*m + (1 - beta1)*g", "beta2*m + (1 - beta2)*g"),
+        "update",
+        step=-1,
+    )
+
+    # update rules: whole parameters
+    yield Bug(
+        "lamb_divides_by_zero", "lamb", edit("lamb", "where(minimum(size, length) > 0, size/length, 1)", "size/length"),
+        "update",
+    )  # fmt: skip
+    yield Bug("lamb_ratio_of_gradients", "lamb", edit("lamb", "sqrt(sum(d**2))", "sqrt(sum(g**2))"), "update")
+    yield Bug("lars_decay_not_in_norm", "lars", edit("lars", "+ weight_decay*size if", "if"), "state.v")
+    yield Bug("adafactor_divides_by_mean", "adafactor", edit("adafactor", "all = sum(", "all = mean("), "update")
+    yield Bug("adafactor_never_clipped", "adafactor", edit("adafactor", "/maximum(1, ", "/minimum(1, "), "update")
+    yield Bug(
+        "adafactor_absolute_step", "adafactor", edit("adafactor", "maximum(eps2, sqrt(mean(w**2)))*", ""), "update"
+    )
+    yield Bug("muon_of_lower_degree", "muon", edit("muon", "2.0315*(s @ s)", "2.0315*s"), "update", step=-1)
+    yield Bug("muon_coefficient_misprinted", "muon", edit("muon", "4.7750", "4.7570"), "update", step=-1)
+    yield Bug(
+        "muon_scale_transposed", "muon", edit("muon", "columns/rows", "rows/columns"), "update", step=-1,
+        case="scale=original",
+    )  # fmt: skip
+
+    # what changes a training from outside
+    yield Bug("staircase_one_step_early", "step_decay", edit("step_decay", "t + 0.5", "t + 1"), "value")
+    yield Bug("warm_up_from_zero", "linear_warmup", edit("linear_warmup", "(t + 1)/warmup", "t/warmup"), "value")
+    yield Bug("cosine_rises_again", "cosine_decay", edit("cosine_decay", "minimum(t, steps)", "t"), "value")
+    yield Bug("cycle_never_ends", "one_cycle", edit("one_cycle", "t < 2*rise", "t < steps"), "value")
+    yield Bug(
+        "clipped_by_the_square", "clip_by_norm", edit("clip_by_norm", "sqrt(sum(g**2))", "sum(g**2)"), "large matrix"
+    )
+    yield Bug(
+        "clipped_one_by_one",
+        "clip_by_global_norm",
+        edit("clip_by_global_norm", "g*limit/norm", "g*limit/sqrt(sum(g**2))"),
+        "large matrix",
+    )
+
     # optimizer objects
     yield native("state_stale_after_first_step", "rmsprop", loop(StaleState), "state.v", step=-1)
     yield native("state_forgotten_between_steps", "momentum", loop(ForgetsState), "state.v", step=-1)
     yield native("slots_share_memory", "adam", loop(OverwrittenState), "state.v")
     yield native("rate_read_once", "sgd", loop(FirstRate), "free-running update", step=-1)
-    yield native(
-        "rate_one_step_late", "momentum", loop(LateRate), "free-running update", step=-1, case="form=outside"
-    )
+    yield native("rate_one_step_late", "momentum", loop(LateRate), "free-running update", step=-1, case="form=outside")
     yield native("steps_never_counted", "adam", loop(NeverCounts), "free-running update", step=-1)
     yield native("steps_counted_twice", "adam", loop(CountsTwice), "free-running update", step=-1)
     yield native("steps_counted_from_zero", "adam", loop(CountsFromZero), "update")
@@ -790,6 +917,9 @@ def _bugs() -> Iterator[Bug]:
         step=-1,
         says="float32",
     )
+    yield native("step_sizes_forgotten", "rprop", loop(ForgetsState), "state.step", step=0, case="on_change=undo")
+    yield native("factors_forgotten", "adafactor", loop(ForgetsState), "state.r", step=-1)
+    yield native("products_not_counted", "nadam", loop(NeverCounts), "free-running state.product", step=-1)
     yield native("epsilon_ignored", "rmsprop", loop(eps=lambda eps: 0.0), "update")
     yield native("epsilon_of_another_default", "adam", loop(eps=lambda eps: 1e-7 if eps == 1e-8 else eps), "update")
 

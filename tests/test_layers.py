@@ -22,7 +22,7 @@ from crossnn.errors import CrossnnError
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import compile_graph
-from crossnn.parity.networks import layer_subjects
+from crossnn.parity.layers import layer_subjects
 
 Arrays = Mapping[str, np.ndarray]
 

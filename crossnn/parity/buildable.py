@@ -75,7 +75,7 @@ def _formulated(row: Formulated) -> None:
 
 
 def _layer(row: Layer, catalogue: Catalogue) -> None:
-    from crossnn.parity.networks import layer_subjects
+    from crossnn.parity.layers import layer_subjects
 
     for subject in layer_subjects(row, 0):
         options = {key: value for key, value in subject.settings.items() if key in row.options or key in row.knobs}

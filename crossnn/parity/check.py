@@ -30,7 +30,8 @@ from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step, study_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
-from crossnn.parity.networks import layer_subjects, network_subjects
+from crossnn.parity.layers import layer_subjects
+from crossnn.parity.networks import network_subjects
 from crossnn.parity.optimizers import Steps, optimizer_steps
 from crossnn.parity.proof import proofs
 from crossnn.parity.subject import Subject
