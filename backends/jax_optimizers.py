@@ -179,7 +179,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def native(tensor: Callable[[np.ndarray], Tensor], name: str, knobs: Knobs) -> Native | None:
     """Optax's own optimizer of this specification, where these knobs are what it implements."""
-    for own in OPTIMIZERS:
-        if own.spec == name and fits(knobs, own.knobs):
-            return Native(own.call, lambda params, hyper: Optimizer(own, tensor, params, {**knobs, **hyper}))
-    return None
+    own = next((one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)), None)
+    if own is None:
+        return None
+    return Native(own.call, lambda params, hyper: Optimizer(own, tensor, params, {**knobs, **hyper}))

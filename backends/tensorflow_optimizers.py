@@ -185,7 +185,7 @@ def _array(variable: Any) -> np.ndarray:
 
 def native(dtype: str, name: str, knobs: Knobs) -> Native | None:
     """Keras's own optimizer of this specification, where these knobs are what it implements."""
-    for own in OPTIMIZERS:
-        if own.spec == name and fits(knobs, own.knobs):
-            return Native(own.call, lambda params, hyper: Optimizer(own, dtype, params, {**knobs, **hyper}))
-    return None
+    own = next((one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)), None)
+    if own is None:
+        return None
+    return Native(own.call, lambda params, hyper: Optimizer(own, dtype, params, {**knobs, **hyper}))

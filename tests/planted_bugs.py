@@ -827,7 +827,7 @@ def _bugs() -> Iterator[Bug]:
     )  # fmt: skip
     yield Bug("adamax_adds_up", "adamax", edit("adamax", "maximum(beta2*u, ", "(beta2*u + "), "state.u", step=-1)
     yield Bug(
-        "adamax_epsilon_inside", "adamax", edit("adamax", 'eps_place == "inside" else abs(g)', 'eps_place == "outside" else abs(g)'),
+        "adamax_epsilon_inside", "adamax", edit("adamax", 'if eps_place == "inside" else abs(g)', ""),
         "state.u",
     )  # fmt: skip
     yield Bug(

@@ -121,7 +121,8 @@ class Steps:
     def _after(self, k: int, slot: str) -> np.ndarray:
         """The oracle's parameter or slot after step k; 0 where it is no number, from where nothing would be learned."""
         found = self.trajectory[slot].hi[k]
-        return np.nan_to_num(inputs.single(found) if found.shape else found, posinf=0.0, neginf=0.0)
+        kept: np.ndarray = np.nan_to_num(inputs.single(found) if found.shape else found, posinf=0.0, neginf=0.0)
+        return kept
 
     def arguments(self, k: int) -> dict[str, Any]:
         w, state = self.before(k)

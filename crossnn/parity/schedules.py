@@ -32,7 +32,9 @@ def outer_subjects(row: Schedule | Clipping, seed: int) -> list[Subject]:
 def _cases(row: Schedule | Clipping) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:
     """Every convention, at the defaults and with visible hyper-parameters; counts stay whole numbers."""
     hyper, _ = settings(row, {})
-    moved = {name: float(round(value)) if _count(hyper[name]) else value for name, value in inputs.visible(hyper).items()}
+    moved = {
+        name: float(round(value)) if _count(hyper[name]) else value for name, value in inputs.visible(hyper).items()
+    }
     for values in (hyper, moved):
         for knobs in knob_choices(row):
             shown = {**knobs, **({} if values is hyper else values)}
