@@ -42,6 +42,7 @@ def training(**changes: Any) -> Training:
     return Training(**{**fields, **changes})
 
 
+NOISE = (1.0, 1.0, 1.0)
 ALL = [
     record(),
     record(quantity="gradient", verdict="KINK", r=None, case="x = 0", worst=Worst((0,), "0..1", "0.5")),
@@ -67,7 +68,9 @@ def folder(tmp_path: Path) -> Path:
         trainings = [
             training(),
             training(backend="numpy"),
-            training(backend="oracle", mode="exact", loss=(0.7, 0.1, 0.001 - 7.5 * 2**-53), noise=(1.0, 1.0, 1.0)),
+            training(
+                backend="oracle", mode="exact", loss=(0.7, 0.1, 0.001 - 7.5 * 2**-53), noise=NOISE, held_out_noise=NOISE
+            ),
             training(spec=HOSTILE, backend="<b>", curve_r=None),
         ]
         book.write(Done(cell=cell, status="ok"), trainings)
@@ -78,7 +81,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_record_is_in_the_report(folder: Path) -> None:
     text = build.render_markdown(folder)
     for line in (
-        "11 quantities judged: 1 ERROR, 1 FORMULA, 1 ACCURACY, 1 KNOWN, 1 ILL-CONDITIONED, 1 ROUNDING, 3 EQUAL, 2 KINK",
+        "13 quantities judged: 1 ERROR, 1 FORMULA, 1 ACCURACY, 1 KNOWN, 1 ILL-CONDITIONED, 1 ROUNDING, 5 EQUAL, 2 KINK",
         r"\| tanh +\| EQUAL 3.1 \+KINK +\| KINK ",
         r"\| adam \(native\) +\| FORMULA 5e\+08 ",
         r"\| adam +\|[ |]+ KNOWN keras-epsilon-hat ",

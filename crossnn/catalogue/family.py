@@ -4,6 +4,7 @@
     vary = { layers = [1, 2], width = [8, 16] }
 
 `{layers}` in any text of the table, and in its name, is replaced; a text that is nothing else becomes the value itself.
+A value may be a table that names a row by `use`, such as an optimizer with its settings; it is called by that name.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def _members(name: str, table: dict[str, Any]) -> dict[str, Any]:
         raise SpecError(f"[{name}]: vary is for the kinds {choices(KINDS)}, not {table.get('kind')!r}")
     if not (isinstance(vary, dict) and vary and all(isinstance(one, list) and one for one in vary.values())):
         raise SpecError(f"[{name}]: vary = {vary!r}; write vary = {{ depth = [1, 2, 3] }}: a list of values a name")
-    plain = [value for values in vary.values() for value in values if not isinstance(value, str | int | float)]
-    if plain:
-        raise SpecError(f"[{name}]: vary: {plain[0]!r} is no text and no number")
+    odd = [value for values in vary.values() for value in values if not isinstance(_shown(value), str | int | float)]
+    if odd:
+        raise SpecError(f"[{name}]: vary: {odd[0]!r} is no text, no number, and no table with use")
     count = math.prod(map(len, vary.values()))
     if count > MOST:
         raise SpecError(f"[{name}]: vary makes {count} rows; at most {MOST}")
@@ -55,11 +56,17 @@ def _members(name: str, table: dict[str, Any]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for combination in itertools.product(*vary.values()):
         chosen = dict(zip(vary, combination, strict=True))
-        mark = {} if table["kind"] == "network" else {"varied": chosen, "family": name}
-        members[str(_filled(name, chosen))] = {**_filled(rest, chosen), **mark}
+        shown = {key: _shown(value) for key, value in chosen.items()}
+        mark = {} if table["kind"] == "network" else {"varied": shown, "family": name}
+        members[str(_filled(name, shown)).replace(".", "_")] = {**_filled(rest, chosen), **mark}
     if len(members) < count:
         raise SpecError(f"[{name}]: vary lists a value twice")
     return members
+
+
+def _shown(value: Any) -> Any:
+    """A value as it is called: a table by the row that it uses."""
+    return value.get("use") if isinstance(value, dict) else value
 
 
 def _filled(value: Any, chosen: Mapping[str, Any]) -> Any:

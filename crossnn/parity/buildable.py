@@ -120,12 +120,19 @@ def _experiment(row: Experiment, catalogue: Catalogue) -> None:
             f"to train on and {len(task.data.held_out_x)} held out; at least one batch and one sample are needed"
         )
     prediction, target = task.plan.prediction.shape[1:], task.data.t.shape[1:]
-    if task.data.t.dtype.kind in "iu":  # labels: the prediction has a number for each class
-        prediction = prediction[:-1]
+    labels = task.data.t.dtype.kind in "iu"
+    if labels:  # the prediction has a number for each class
+        *first, classes = prediction or (0,)
+        prediction = tuple(first)
+        if task.data.t.max() >= classes:
+            raise SpecError(
+                f"network {row.network!r} predicts {classes} class(es); labels of {row.data!r} go up to "
+                f"{task.data.t.max()}"
+            )
     if prediction != target:
         raise SpecError(
             f"network {row.network!r} predicts shape {task.plan.prediction.shape[1:]}; targets of {row.data!r} have "
-            f"{target}{' (labels)' if task.data.t.dtype.kind in 'iu' else ''}"
+            f"{target}{' (labels)' if labels else ''}"
         )
     slots = {path.rsplit(".", 1)[-1] for path in task.plan.params}
     for key, tables in (("regularizers", row.regularizers), ("constraints", row.constraints)):

@@ -58,7 +58,8 @@ def check_cells(
         Cell(task="check", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
         for row in rows
         for seed in seeds
-        if isinstance(row, Activation | Loss | Schedule) and (row.definition or row.derivative)
+        if isinstance(row, Activation | Loss | Schedule)
+        and (row.definition or row.derivative)
         and "formula" in implementations
     ]
     for backend in asked:
@@ -142,15 +143,15 @@ def train_cells(
 
 
 def first_steps(trainings: Sequence[Cell], catalogue: Catalogue) -> list[Cell]:
-    """What is trained is judged step by step first, in the very same mode; where compiling is slow, for main rows
-    only: the curves of the others are judged all the same."""
-    found = []
-    for cell in trainings:
-        row = catalogue.find(cell.spec)
-        slow = cell.backend != ORACLE and cell.mode in registry.find(cell.backend).slow_modes
-        if cell.backend != ORACLE and not cell.left_out and isinstance(row, Trained) and (row.main or not slow):
-            found.append(msgspec.structs.replace(cell, task="check"))
-    return found
+    """What is trained is judged quantity by quantity first: main rows in the very same mode, also where compiling is
+    slow; the others in each backend's first mode, and their curves in every mode."""
+    first = {name: ("", *registry.find(name).modes[:1]) for name in {cell.backend for cell in trainings} - {ORACLE}}
+    main = {row.name for row in catalogue.rows.values() if isinstance(row, Trained) and row.main}
+    return [
+        msgspec.structs.replace(cell, task="check")
+        for cell in trainings
+        if cell.backend != ORACLE and not cell.left_out and (cell.spec in main or cell.mode in first[cell.backend])
+    ]
 
 
 def _some(cells: list[Cell], backends: Iterable[str], modes: Sequence[str] | None) -> list[Cell]:

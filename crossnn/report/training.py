@@ -32,7 +32,7 @@ def training_blocks(trainings: Sequence[Training], records: Sequence[Record] = (
             *_figures(experiment, group),
         ]
     for family, groups in families.items():
-        blocks += family_blocks(family, groups, f"family-{_file_name(family)}")
+        blocks += family_blocks(family, groups, f"family-{_file_name(family.replace('*', '').strip('-'))}")
     return blocks
 
 
