@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -21,7 +23,8 @@ Make = Callable[[float, Settings], optax.GradientTransformation]
 @dataclass(frozen=True)
 class Own:
     """One of optax's optimizers. `knobs`: the values for which it is our formula, several in a tuple. `factors`: what
-    our slot is multiplied by to be theirs. `part`: the one of several transformations that has our state."""
+    our slot is multiplied by to be theirs. `part`: the one of several transformations that has our state.
+    `jitted`: it has a loop, which would be compiled anew at every step."""
 
     spec: str
     call: str
@@ -30,6 +33,7 @@ class Own:
     knobs: Mapping[str, Any] = field(default_factory=dict)
     factors: Mapping[str, Callable[[Settings], float]] = field(default_factory=dict)
     part: str = ""
+    jitted: bool = False
 
 
 def _family(make: Callable[..., optax.GradientTransformation], *names: str) -> Make:
@@ -107,7 +111,7 @@ OPTIMIZERS: tuple[Own, ...] = (
     Own("adafactor", "optax.adafactor", _adafactor, {"r": "v_row", "c": "v_col"},
         {"moments": "means", "relative_step": True, "eps2": 1e-3}),
     Own("muon", "optax.contrib.muon", _muon, {"v": "mu"}, {"momentum": "corrected", "scale": ("original", "rms")},
-        {"v": lambda h: 1 - h["mu"]}, part="muon"),
+        {"v": lambda h: 1 - h["mu"]}, part="muon", jitted=True),
 )  # fmt: skip
 
 
@@ -156,9 +160,13 @@ class Optimizer:
 
     def step(self, gradients: Arrays, learning_rate: float) -> None:
         found = {name: self.tensor(array) for name, array in gradients.items()}
-        updates, self.state = self._made(learning_rate).update(found, self.state, self.params)
+        update = _jitted(self.own.call, tuple(self.hyper.items())) if self.own.jitted else self._update
+        updates, self.state = update(learning_rate, found, self.state, self.params)
         self.params = optax.apply_updates(self.params, updates)
         self.count += 1
+
+    def _update(self, learning_rate: float, *trees: Any) -> Any:
+        return self._made(learning_rate).update(*trees)
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
         state = {}
@@ -175,6 +183,13 @@ class Optimizer:
 def _array(tensor: Tensor) -> np.ndarray:
     array = np.array(tensor)
     return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+
+
+@functools.cache
+def _jitted(call: str, settings: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    """The update of a transformation, compiled once for all learning rates."""
+    (own,) = (one for one in OPTIMIZERS if one.call == call)
+    return jax.jit(lambda rate, *trees: own.make(rate, dict(settings)).update(*trees))
 
 
 def native(tensor: Callable[[np.ndarray], Tensor], name: str, knobs: Knobs) -> Native | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import click
@@ -46,5 +47,5 @@ def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
             raise UnknownNameError(unknown("kind", kind, kinds, "'crossnn show NAME' shows one specification."))
         kind = singular
     for one in kinds if kind is None else [kind]:
-        listed = [[row.name, " ".join(row.summary.split())] for row in rows if row.kind == one]
+        listed = [[row.name, shorten(row.summary, 120, placeholder=" ...")] for row in rows if row.kind == one]
         click.echo(plain_table([one, ""], listed) + "\n")

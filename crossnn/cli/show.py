@@ -35,6 +35,8 @@ _HEADS = {
     "metric": "m(y, t)",
     "regularizer": "R(w)",
     "initializer": "w",
+    "schedule": "\\eta(t)",
+    "clipping": "g",
     "layer": "y",
 }
 _SLOPES = {
@@ -189,7 +191,8 @@ def latex_lines(row: Row, knobs: Mapping[str, bool | str]) -> list[str]:
             lines.append(f"{_SLOPES[row.kind]} = {latex(row.derivative, knobs)}")
         return lines
     if isinstance(row, Optimizer):
-        return [latex(line, knobs) for line in row.lines()]
+        lines = [latex(line, knobs) for line in row.lines()]
+        return [line for line in lines if len(set(line.split(" \\leftarrow "))) > 1]  # x = x: another convention's line
     if isinstance(row, Layer):
         inputs = ", ".join(map(name_latex, row.inputs))
         name = row.name.replace("_", "\\_")

@@ -69,10 +69,8 @@ class Steps:
     def start(self) -> dict[str, np.ndarray]:
         return {slot: tree[PARAM] for slot, tree in initial_state(self.row, self.hyper, {PARAM: self.w}).items()}
 
-    @cached_property
-    def unrolled(self) -> Graph:
-        """All steps as one graph: the parameters and the state after each."""
-        one = update_graph(self.row, {PARAM: self.shape}, self.hyper, self.knobs)
+    def unrolled(self, one: Graph) -> Graph:
+        """All steps of an update as one graph: the parameters and the state after each."""
         shapes = {
             "w": self.shape,
             "state": {slot: slot_shape(self.row, slot, self.shape) for slot in self.row.state},
@@ -93,7 +91,8 @@ class Steps:
     @cached_property
     def trajectory(self) -> dict[str, Exact]:
         """The oracle's parameters and slots after each step, stacked over steps."""
-        return _stack(exact(self.unrolled, self.unrolled_arguments), self.slots)
+        stated = update_graph(self.row, {PARAM: self.shape}, self.hyper, self.knobs)
+        return _stack(exact(self.unrolled(stated), self.unrolled_arguments), self.slots)
 
     @property
     def slots(self) -> list[str]:
@@ -182,8 +181,9 @@ class Steps:
         return {}
 
     @cached_property
-    def _simple_run(self) -> Graph:
-        return simplify(self.unrolled)
+    def _run(self) -> Graph:
+        """The steps as a backend computes them, each simplified by itself."""
+        return self.unrolled(self.graph)
 
     def _step_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
         if self._at_once is not None:
@@ -195,7 +195,7 @@ class Steps:
         return _stack_arrays(found, self.slots)
 
     def _run_noise(self, dtype: str, seed: int, runs: int) -> dict[str, np.ndarray]:
-        found = noise_scales(self._simple_run, self.unrolled_arguments, dtype, seed, runs)
+        found = noise_scales(self._run, self.unrolled_arguments, dtype, seed, runs)
         return _stack_arrays(found, self.slots)
 
 
