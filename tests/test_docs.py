@@ -1,6 +1,6 @@
 """The documentation cannot rot: what it names exists, what it shows runs, what it lists is complete.
 
-`python tests/test_docs.py` writes the table of known differences into README.md anew.
+`python tests/test_docs.py` writes the tables of the catalogue and of known differences into README.md anew.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 import crossnn
+from crossnn.catalogue.load import load_catalogue
 from crossnn.cli import COMMANDS
 from crossnn.errors import CrossnnError
 from crossnn.runs.cell import FAILURES, Verdict
@@ -165,6 +167,25 @@ def differences_table() -> str:
     return "\n".join(lines)
 
 
+def catalogue_table() -> str:
+    """The names of the catalogue by kind, families by their own name."""
+    listed: dict[str, list[str]] = {}
+    for row in load_catalogue().rows.values():
+        name = getattr(row, "family", "") or row.name
+        if name not in listed.setdefault(row.kind, []):
+            listed[row.kind].append(name)
+    counts = Counter(row.kind for row in load_catalogue().rows.values())
+    lines = ["| kind | rows | |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {kind} | {counts[kind]} | {', '.join(names)} |" for kind, names in listed.items())])
+
+
+CATALOGUE = "<!-- catalogue: begin -->\n", "\n<!-- catalogue: end -->"
+
+
+def test_the_readme_lists_the_whole_catalogue() -> None:
+    assert between(*CATALOGUE) == catalogue_table(), "run python tests/test_docs.py"
+
+
 BEGIN, END = "<!-- differences: begin -->\n", "\n<!-- differences: end -->"
 
 
@@ -254,5 +275,11 @@ def test_lines_of_the_pages_are_not_long() -> None:
         assert not [line for line in prose.splitlines() if len(line) > 128 and not line.startswith("|")], page.name
 
 
+def renewed(text: str, begin: str, end: str, body: str) -> str:
+    head, rest = text.split(begin, 1)
+    return head + begin + body + end + rest.split(end, 1)[1]
+
+
 if __name__ == "__main__":
-    README.write_text(TEXT.replace(BEGIN + between(BEGIN, END) + END, BEGIN + differences_table() + END), "utf-8")
+    fresh = renewed(TEXT, BEGIN, END, differences_table())
+    README.write_text(renewed(fresh, *CATALOGUE, catalogue_table()), "utf-8")
