@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crossnn.catalogue.rows import Formulated, Layer, Loss, Optimizer, Row
+from crossnn.catalogue.rows import Formulated, Layer, Loss, Row
 from crossnn.errors import SpecError, UnknownNameError, choices, unknown
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.grammar import Knobs, parse

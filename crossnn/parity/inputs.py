@@ -71,7 +71,7 @@ def domain(generator: np.random.Generator, kind: Domain, shape: Shape) -> np.nda
     if kind == "binary":
         return (generator.random(shape) < 0.5).astype(np.float64)
     if kind == "sign":
-        return generator.choice([-1.0, 1.0], shape)
+        return np.where(generator.random(shape) < 0.5, -1.0, 1.0)
     if kind == "nonnegative":
         found = np.abs(hostile(generator, shape))
         found.flat[::11] = 0.0

@@ -22,6 +22,8 @@ from crossnn.parity.subject import Arrays, Kink, Subject, shapes_of
 Cases = Iterator[tuple[str, dict[str, float], dict[str, Any]]]
 WEIGHTS = "loss weights"
 """The input that holds the weights of samples or classes."""
+SHORT = 1e-5
+"""The length of one vector among those whose directions are compared."""
 
 
 def loss_subjects(row: Loss, cases: Cases, seed: int) -> list[Subject]:
@@ -43,12 +45,14 @@ class _LossSubject:
         self.params, self.data = loss_inputs(row, generator, hyper)
         self.ends: dict[str, str] = {}
         if by.samples is not None:
-            self.params, self.data = ({k: v[: by.samples] for k, v in tree.items()} for tree in (self.params, self.data))
+            self.params, self.data = (
+                {k: v[: by.samples] for k, v in tree.items()} for tree in (self.params, self.data)
+            )
         elif by == Reduction():
             self._add_ends()
         samples = self.params["y"].shape[0]
         if by.weights == "class":
-            self.data[WEIGHTS] = inputs.single(generator.uniform(0.3, 2.7, self.params["y"].shape[-1]))
+            self.data[WEIGHTS] = inputs.single(generator.uniform(0.3, 2.7, (self.params["y"].shape[-1],)))
         elif by.weights == "sample":
             width = [1] * (len(self._value_shape()) - 1)
             self.data[WEIGHTS] = inputs.single(generator.uniform(0.3, 2.7, (samples, *width)))
@@ -147,7 +151,9 @@ def loss_inputs(row: Loss, generator: np.random.Generator, hyper: Mapping[str, f
         further = {name: inputs.domain(generator, domain, shape) for name, domain in row.inputs.items()}
         return {"y": y, **further}, {}
     if row.acts_on == "vector":
-        return {"y": inputs.far(y) if row.prediction == "real" and row.target != "real" else y}, {"t": t}
+        if row.prediction == row.target == "real":
+            y[0] *= SHORT / np.linalg.norm(y[0])  # nothing that is added to a length may hide
+        return {"y": inputs.far(y) if row.prediction == "real" and row.target != "real" else inputs.single(y)}, {"t": t}
     if row.prediction == row.target == "real":  # differences at every magnitude, not only at that of y
         t = inputs.single(y - np.where(generator.random(shape) < 0.7, inputs.hostile(generator, shape, -4, 1), t))
         y[::3], t[::3] = inputs.hostile(generator, y[::3].shape, -13, -3), 0.0  # differences far below any threshold

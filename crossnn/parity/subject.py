@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.derive import gradient_graph
-from crossnn.formula.graph import Graph, shape_of
+from crossnn.formula.evaluate import evaluate
+from crossnn.formula.graph import Graph, Node, shape_of
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
@@ -30,6 +31,10 @@ Arrays = dict[str, np.ndarray]
 def shapes_of(params: Arrays, data: Arrays) -> dict[str, dict[str, Shape]]:
     """The shapes with which a function of (params, data) is recorded."""
     return {"params": {k: shape_of(v) for k, v in params.items()}, "data": {k: shape_of(v) for k, v in data.items()}}
+
+
+def _is_short(value: Any) -> bool:
+    return getattr(value, "dtype", None) == np.float32
 
 
 @dataclass(frozen=True)
@@ -139,21 +144,40 @@ class Subject:
 
     def _mark_unsafe(self, dtype: str) -> None:
         """Mark where plain NumPy arithmetic in a short dtype already misses the truth: there the formula as written is
-        at fault, by overflow or cancellation, not the backend that computes it. In float64 nothing is excused."""
+        at fault, by overflow or cancellation, not the backend that computes it. The same where a step comes near the
+        smallest normal number: flushing what is below it is the hardware's choice, and compilers move factors of two.
+        In float64 nothing is excused."""
         short = {
             name: {key: value.astype(np.float32) for key, value in tree.items()}
             for name, tree in self.arguments.items()
         }
-        meaning = numpy_meaning("float32")
-        with np.errstate(all="ignore"):
-            values = dict(compile_graph(self.forward_graph, "forward", meaning)(**short))
-            if self.gradient is not None:
-                _, gradients = compile_graph(self.gradient, "gradient", meaning)(**short)
-                values.update({self.gradient_name(key): value for key, value in gradients.items()})
         found = self._references[dtype]
-        for name, value in values.items():
-            mask = ratios(np.asarray(value), found[name], dtype, found[name].noise) > LIMIT
-            found[name] = replace(found[name], unsafe=mask if np.any(mask) else None)
+        for flush in (False, True):
+            for name, value in self._short_values(short, flush).items():
+                mask = ratios(np.asarray(value), found[name], dtype, found[name].noise) > LIMIT
+                if np.any(mask):
+                    earlier = found[name].unsafe
+                    found[name] = replace(found[name], unsafe=mask if earlier is None else mask | earlier)
+
+    def _short_values(self, short: Mapping[str, Arrays], flush: bool) -> Arrays:
+        """Every quantity in plain float32 arithmetic, steps near the smallest normal number flushed to zero or not."""
+        meaning = numpy_meaning("float32")
+        near = 16 * np.finfo(np.float32).tiny
+
+        def flushed(node: Node, inputs: list[Any], value: Any) -> Any:
+            return np.where(np.abs(value) < near, 0, value).astype(value.dtype) if _is_short(value) else value
+
+        def run(graph: Graph, name: str) -> Any:
+            if not flush:
+                return compile_graph(graph, name, meaning)(**short)
+            return evaluate(graph, meaning, short, lambda node: float(node.options["value"]), flushed)
+
+        with np.errstate(all="ignore"):
+            values = dict(run(self.forward_graph, "forward"))
+            if self.gradient is not None:
+                _, gradients = run(self.gradient, "gradient")
+                values.update({self.gradient_name(key): value for key, value in gradients.items()})
+        return values
 
     @property
     def quantities(self) -> tuple[str, ...]:
