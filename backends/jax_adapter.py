@@ -52,7 +52,6 @@ SPELLING = {
     "max": "jnp.max",
     "min": "jnp.min",
     "reshape": "jnp.reshape",
-    "flip": "jnp.flip",
 }
 
 

@@ -12,11 +12,11 @@ from crossnn.adapter import Tensor
 from crossnn.formula.shapes import Shape
 
 
-def part(x: Tensor, axis: int = 0, start: int = 0, stop: int = 0) -> Tensor:
+def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return jax.lax.slice_in_dim(x, start, stop, axis=axis)
 
 
-def pad(x: Tensor, axis: int = 0, before: int = 0, after: int = 0) -> Tensor:
+def pad(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (before, after)
     return jnp.pad(x, widths)
@@ -49,6 +49,7 @@ def orthonormal(x: Tensor) -> Tensor:
 ARRAYS: Mapping[str, Any] = {
     "slice": part,
     "pad": pad,
+    "flip": lambda x, axis=0: jnp.flip(x, axis),
     "concatenate": lambda *inputs, axis=-1: jnp.concatenate(inputs, axis),
     "one_hot": one_hot,
     "take": take,

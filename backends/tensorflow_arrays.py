@@ -11,11 +11,11 @@ from crossnn.adapter import Tensor
 from crossnn.formula.shapes import Shape
 
 
-def part(x: Tensor, axis: int = 0, start: int = 0, stop: int = 0) -> Tensor:
+def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return x[(*(slice(None),) * (axis % len(x.shape)), slice(start, stop))]
 
 
-def pad(x: Tensor, axis: int = 0, before: int = 0, after: int = 0) -> Tensor:
+def pad(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     widths = [(0, 0)] * len(x.shape)
     widths[axis] = (before, after)
     return tf.pad(x, widths)

@@ -12,11 +12,11 @@ from crossnn.adapter import Tensor
 from crossnn.formula.shapes import Shape
 
 
-def part(x: Tensor, axis: int = 0, start: int = 0, stop: int = 0) -> Tensor:
+def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return x.narrow(axis, start, stop - start)
 
 
-def pad(x: Tensor, axis: int = 0, before: int = 0, after: int = 0) -> Tensor:
+def pad(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     """torch counts the axes to pad from the last one."""
     return functional.pad(x, (0, 0) * (-1 - axis if axis < 0 else x.dim() - 1 - axis) + (before, after))
 
@@ -42,9 +42,10 @@ def _whole(i: Any, like: Tensor) -> Tensor:
 
 
 def orthonormal(x: Tensor) -> Tensor:
-    """torch decomposes no bfloat16."""
+    """torch decomposes no bfloat16. Its compiler warns of itself where it meets `torch.diagonal`."""
     q, r = torch.linalg.qr(x.detach().to(torch.promote_types(x.dtype, torch.float32)))
-    return torch.where(r.diagonal() < 0, -q, q).to(x.dtype)
+    count = torch.arange(len(r), device=r.device)
+    return torch.where(r[count, count] < 0, -q, q).to(x.dtype)
 
 
 ARRAYS: Mapping[str, Any] = {

@@ -67,12 +67,18 @@ FORMULAS = {
     "network": "mean((tanh(x @ k) + expm1(-abs(x) @ k))**2) + sum(where(x > b, erf(x), 0)*log1p(y)) + max(x)",
     "functions": "sum(sqrt(y)*exp(-x) + sin(x)*cos(y)/tan(y) + sinh(x)*cosh(x) - arctan(x*y) + log(y)*sign(x))",
     "powers": "sum(y**x + y**3 + y**2 + y**0.5 + y**(-1) + 2**x - 1/y)",
-    "choices": "sum(maximum(x, y + 0.1)*minimum(x, y - 0.1) + floor(3*x)*x + maximum(0, x) + minimum(x, 0.5) + maximum(x, b))",
+    "choices": "sum(maximum(x, y + 0.1)*minimum(x, y - 0.1) + maximum(0, x) + minimum(x, 0.5) + maximum(x, b)"
+    " + floor(3*x)*x)",
     "numbers": "sum(where(x == y, 3, 1)*x + where(0 != x, 1, 0.5)*y + where(x <= 0, 0, x*y)*where(x < 0, 1, 0))",
     "reductions": "sum(max(x*y, axis=0)*mean(x, axis=(0,)) + sum(x, axis=(0, 1), keepdims=True)*min(y, axis=0))",
     "matrices": "sum(transpose(x) @ y + sum(flatten(reshape(y, shape=(2, 3, 2))) @ reshape(x, shape=(6, 2))))",
     "permutation": "sum(transpose(reshape(x, shape=(2, 2, 3)), axes=(2, 0, 1))**2*reshape(y, shape=(3, 2, -1)))",
     "stretching": "sum(broadcast(b, shape=(4, 3))*x + broadcast(0.5, shape=(4, 3))*y) + sum(stop_gradient(x)*x)",
+    "pieces": "sum(concatenate(slice(x, axis=1, start=1, stop=3), flip(y, axis=0))**2)"
+    " + sum(pad(sigmoid(x)*erfc(y), axis=1, before=0, after=2)*iota(flatten(pad(x, axis=1, before=1, after=1))))",
+    "indices": "sum(take(x*y, argmax(x))*one_hot(argmax(y), b)) + sum(put(x*x, argmax(y), shape=(5, 3))**2)",
+    "windows": "sum(conv(reshape(x, shape=(1, 2, 2, 3)), reshape(concatenate(k, -k, axis=0), shape=(1, 2, 3, 2)),"
+    " padding='same')**3) + sum(max(windows(reshape(y, shape=(2, 2, 3)), size=2, padding='same', fill='lowest')))",
     "accuracy": "sum(where(argmax(x) == argmax(y), 1, 0)*mean(x, axis=-1)*sum(ones_like(x), axis=1)) + sum(b*b)",
 }  # fmt: skip
 
@@ -141,7 +147,7 @@ def test_a_whole_training_step_compiles(adapter: Start, name: str, mode: str) ->
 
 def calls() -> dict[str, tuple[str, list[Any], dict[str, Any]]]:
     """Every primitive in every way that a formula may call it: label -> (name, arguments, options). A string among
-    the arguments is a tensor of DATA, `c` a comparison, a number a plain number."""
+    the arguments is a tensor of DATA or one of `everything`, a number a plain number."""
     found: dict[str, tuple[str, list[Any], dict[str, Any]]] = {}
 
     def add(name: str, *arguments: Any, **options: Any) -> None:
@@ -174,6 +180,21 @@ def calls() -> dict[str, tuple[str, list[Any], dict[str, Any]]]:
     add("flatten", "b")
     add("broadcast", "b", shape=(4, 3))
     add("broadcast", 0.5, shape=(2,))
+    for axis in (0, -1):
+        add("slice", "x", axis=axis, start=1, stop=3)
+        add("pad", "x", axis=axis, before=1, after=2)
+        add("flip", "x", axis=axis)
+        add("iota", "x", axis=axis)
+        add("concatenate", "x", "y", axis=axis)
+    add("one_hot", "i", "x")
+    add("take", "x", "i")
+    add("put", "x", "i", shape=(3, 3))
+    add("windows", "image", size=2, padding="same")
+    add("overlap_add", "patches", shape=(1, 2, 2, 3), size=(2, 1))
+    add("conv", "image", "kernel")
+    add("conv_transposed", "maps", "kernel", shape=(1, 2, 2, 3))
+    add("conv_kernel", "image", "maps", shape=(1, 1, 3, 2))
+    add("orthonormal", "x")
     return found
 
 
@@ -182,7 +203,15 @@ CALLS = calls()
 
 def everything(meaning: Mapping[str, Callable[..., Any]]) -> Callable[[Any], Any]:
     def run(params: Any) -> dict[str, Any]:
-        values = {**params, "c": meaning["greater"](params["x"], params["b"])}
+        values = {
+            **params,
+            "c": meaning["greater"](params["x"], params["b"]),
+            "i": meaning["argmax"](params["x"]),
+            "image": meaning["reshape"](params["x"], shape=(1, 2, 2, 3)),
+            "patches": meaning["reshape"](params["x"], shape=(1, 1, 2, 2, 1, 3)),
+            "kernel": meaning["reshape"](params["k"], shape=(1, 1, 3, 2)),
+            "maps": meaning["reshape"](params["x"] @ params["k"], shape=(1, 2, 2, 2)),
+        }
         return {
             label: meaning[name](*(values.get(one, one) for one in arguments), **options)
             for label, (name, arguments, options) in CALLS.items()

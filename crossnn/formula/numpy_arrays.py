@@ -21,9 +21,9 @@ def pad(x: Any, axis: int, before: int, after: int) -> Any:
     return np.pad(x, widths)
 
 
-def iota(x: Any, axis: int = -1) -> Any:
-    """0, 1, 2 ... along an axis, in the shape and type of x."""
-    count = np.arange(x.shape[axis]).astype(x.dtype if x.dtype.kind == "f" else np.float64)
+def iota(x: Any, axis: int = -1, working: Any = np.float64) -> Any:
+    """0, 1, 2 ... along an axis, in the shape of x and in its type, or in the working one where it holds indices."""
+    count = np.arange(x.shape[axis]).astype(x.dtype if x.dtype.kind == "f" else working)
     shape = [1] * x.ndim
     shape[axis] = -1
     return np.broadcast_to(count.reshape(shape), x.shape)

@@ -128,7 +128,7 @@ def numpy_meaning(dtype: str) -> Meaning:
         "pad": arrays.pad,
         "flip": lambda x, axis=0: np.flip(x, axis),
         "concatenate": lambda *inputs, axis=-1: np.concatenate(inputs, axis=axis),
-        "iota": arrays.iota,
+        "iota": lambda x, axis=-1: arrays.iota(x, axis, working),
         "one_hot": arrays.one_hot,
         "take": arrays.take,
         "put": arrays.put,

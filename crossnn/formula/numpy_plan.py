@@ -59,7 +59,7 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
         return UFUNCS[name].resolve_dtypes((*given, None))[-1]
     if name == "where":
         return working if is_host(given[1]) and is_host(given[2]) else np.add.resolve_dtypes((*given[1:], None))[-1]
-    if name in ("sum", "mean") and given[0].kind != "f":
+    if name in ("sum", "mean", "iota") and given[0].kind != "f":
         return working
     if name in REDUCTIONS or name in ALIASES or name in _AS_FIRST:
         return given[0]
