@@ -40,12 +40,7 @@ def _padded(x: Tensor, w: Window, value: float = 0.0) -> Tensor:
 
 
 def windows(
-    x: Tensor,
-    size: Lengths,
-    strides: Lengths = 1,
-    dilation: Lengths = 1,
-    padding: str = "valid",
-    fill: str = "zero",
+    x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid", fill: str = "zero"
 ) -> Tensor:
     """Axis by axis, the strided slices that begin at each place of the window, stacked before the channels."""
     w = _window("windows", x.shape[1:-1], size, strides, dilation, padding)

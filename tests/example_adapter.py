@@ -59,15 +59,16 @@ class TapeAdapter(BaseAdapter):
     def array(self, tensor: Tensor) -> np.ndarray:
         return np.array(tensor.number)
 
-    def value_and_grad(self, f: Function) -> Function:
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
         def value_and_grad(params: Params, *data: Tree) -> Tree:
             leaves = {name: Value(tensor.number, self.table) for name, tensor in params.items()}
-            value, seed = f(leaves, *data), np.ones((), self.dtype)
+            result, seed = f(leaves, *data), np.ones((), self.dtype)
+            value = result[0] if aux else result
             found = backpropagate(
                 value, list(leaves.values()), seed, rules(self.table), self.table, lambda node: node.number
             )
             zeros = [np.zeros_like(leaf.number) for leaf in leaves.values()]
             known = [Value(zero if g is None else g, self.table) for g, zero in zip(found, zeros, strict=True)]
-            return value, dict(zip(leaves, known, strict=True))
+            return result, dict(zip(leaves, known, strict=True))
 
         return value_and_grad

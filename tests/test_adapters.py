@@ -245,6 +245,15 @@ def test_the_example_has_every_primitive() -> None:
     assert set(adapter.primitives) == set(PRIMITIVES)
 
 
+def test_the_example_hands_a_tree_through() -> None:
+    adapter = _example().TapeAdapter()
+    adapter.start("cpu", "float64", 1)
+    (value, tree), slopes = adapter.value_and_grad(lambda params, x: (params["w"] * x, {"new": x + 1}), aux=True)(
+        {"w": adapter.tensor(np.array(2.0))}, adapter.tensor(np.array(3.0))
+    )
+    assert [float(adapter.array(one)) for one in (value, tree["new"], slopes["w"])] == [6, 4, 3]
+
+
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_spelled_names_are_what_runs(adapter: Start, name: str) -> None:
     backend = adapter(name)
