@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -144,3 +145,37 @@ def test_a_study_is_what_its_formula_says(spec: str) -> None:
             near = {"w": lowest + 1e-3 * generator.normal(size=lowest.shape)}
             assert one.measures(near)["objective"] > value
         assert one.measures({"w": lowest})["distance"] == 0
+
+
+CHAOTIC = """
+[map]
+kind = "study"
+objective = "sum(4*w**3/3 - 3*w**2/2)"
+start = [0.2]
+optimizer = { use = "sgd", lr = 1.0 }
+steps = 90
+"""
+
+
+def test_where_rounding_decides_nothing_is_judged_and_it_is_said(own: Callable[[str], tuple[str, ...]]) -> None:
+    """The step is w -> 4*w*(1 - w): every digit is lost after fifty steps in float64, after twenty in float32."""
+    files = own(CHAOTIC)
+    reference = run("map", "oracle", "exact", files=files)
+    short = run("map", "numpy", "eager", dtype="float32", files=files)
+    for record in judge_curves([reference, short])[1]:
+        assert record.verdict == "ILL-CONDITIONED"
+        start = int(record.message.split()[2])
+        assert 8 < start < 24
+    assert {record.verdict for record in judge_curves([reference, run("map", "numpy", files=files)])[1]} == {"EQUAL"}
+
+
+@pytest.mark.parametrize(("place", "verdict"), [(10, "FORMULA"), (80, "ILL-CONDITIONED")])
+def test_chaos_excuses_nothing_before_it(place: int, verdict: str, own: Callable[[str], tuple[str, ...]]) -> None:
+    reference = run("map", "oracle", "exact", files=own(CHAOTIC))
+    loss = [value if value is not None else np.nan for value in reference.loss]
+    loss[place] += 0.01
+    bent = msgspec.structs.replace(reference, backend="torch", loss=tuple(loss))
+    record, *_ = judge_curves([reference, bent])[1]
+    assert record.verdict == verdict
+    assert record.worst is not None
+    assert record.worst.index == (place,)

@@ -94,7 +94,7 @@ def function(arguments: int, kind: str, request: Request) -> Samples:
             t = (x**2 @ signs) + np.sum(x[:, :-1] * x[:, 1:], axis=1)
         case _:
             half = arguments // 2
-            t = np.sin(np.pi * (x[:, :half] @ signs[:half])) * np.exp(-np.mean(x[:, half:] ** 2, axis=1))
+            t = np.sin(2 * (x[:, :half] @ signs[:half])) * np.exp(-np.mean(x[:, half:] ** 2, axis=1))
     return Samples(x, single(t / np.sqrt(np.mean(t**2)))[:, None])
 
 

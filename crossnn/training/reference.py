@@ -2,8 +2,8 @@
 
 Training amplifies rounding: two correct backends drift apart, step by step. How far is measured, not guessed: the
 whole training is repeated under the noise interpreter, and the spread of every point, in units of one roundoff, is its
-noise scale. The noise is small here (2**-40), since a trajectory must stay close enough for the spread to be
-proportional to it.
+noise scale. The noise is eight units of roundoff here: what grows exponentially must be disturbed by about as little
+as real rounding does it, or the spread saturates where that of real rounding does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crossnn.formula.source import compile_graph
 from crossnn.runs.cell import About, Cell, Training
 from crossnn.training.loop import Machine, Walk, measures, numbers, walk
 
-EPSILON = 2.0**-40
+DISTURBANCE = 2.0**-50
 RUNS = 6
 
 
@@ -30,12 +30,14 @@ def reference_training(cell: Cell, problem: Problem) -> Training:
         quiet = walk(problem, _machine(problem, NUMPY))
         spread = [np.zeros(one.shape) for one in _points(quiet)]
         for run in range(RUNS):
-            noisy = walk(problem, _machine(problem, noisy_meaning(np.random.default_rng([cell.seed, run]), EPSILON)))
+            noisy = walk(
+                problem, _machine(problem, noisy_meaning(np.random.default_rng([cell.seed, run]), DISTURBANCE))
+            )
             spread = [
                 np.hypot(total, one - still)
                 for total, one, still in zip(spread, _points(noisy), _points(quiet), strict=True)
             ]
-    noise, held_out_noise, ending_noise = (numbers(total / (np.sqrt(RUNS) * EPSILON)) for total in spread)
+    noise, held_out_noise, ending_noise = (numbers(total / (np.sqrt(RUNS) * DISTURBANCE)) for total in spread)
     row, ending = problem.row, problem.ending
     truth = quiet.ending if ending is None or ending.truth is None else ending.truth
     held_out = quiet.evaluations.pop("loss", [])

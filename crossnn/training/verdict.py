@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from crossnn.catalogue.rows import Row
-from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
+from crossnn.parity.rule import FLOOR, ILL_CONDITIONED, LIMIT, ROUNDOFF
 from crossnn.runs.cell import ORACLE, Cell, Numbers, Record, Training, Verdict, Worst, finite
 
 QUANTITY = "loss curve"
@@ -66,12 +66,20 @@ def _records(training: Training, reference: Training | None) -> Iterator[Record]
             message = f"{len(values)} numbers, where the reference has {len(truths)}"
             yield _record(training, kind, quantity, "ERROR", message=message)
             continue
-        r, place = _ratio(values, truths, noises, training.dtype)
-        failure: Verdict = "FORMULA" if training.dtype == "float64" else "ACCURACY"
-        verdict: Verdict = "EQUAL" if r <= LIMIT else failure
+        ratios = _ratios(values, truths, noises, training.dtype)
+        known = _predictable(truths, noises, training.dtype)
+        verdict: Verdict = "EQUAL"
+        message = ""
+        if max(ratios[:known], default=0.0) > LIMIT:
+            verdict = "FORMULA" if training.dtype == "float64" else "ACCURACY"
+            ratios = ratios[:known]
+            message = "parts from the reference further than rounding carries it"
+        elif any(_visible(value, truth) for value, truth in list(zip(values, truths, strict=True))[known:]):
+            verdict = "ILL-CONDITIONED"
+            message = f"from number {known + 1} of {len(truths)} on, rounding leaves fewer than three digits: chaotic"
+        place = int(np.argmax(ratios))
         worst = Worst((place,), repr(truths[place]), repr(values[place]))
-        message = "" if verdict == "EQUAL" else "parts from the reference further than rounding carries it"
-        yield _record(training, kind, quantity, verdict, finite(r), worst, message)
+        yield _record(training, kind, quantity, verdict, finite(ratios[place]), worst, message)
 
 
 def _record(
@@ -86,18 +94,35 @@ def _record(
     )  # fmt: skip
 
 
-def _ratio(values: Numbers, truths: Numbers, noises: Numbers, dtype: str) -> tuple[float, int]:
-    """The largest r, and its place. What is not finite on one side only is infinitely wrong; where nothing rounds,
-    every difference is."""
-    worst, at = 0.0, 0
-    for place, (value, truth, noise) in enumerate(zip(values, truths, noises, strict=True)):
+def _ratios(values: Numbers, truths: Numbers, noises: Numbers, dtype: str) -> list[float]:
+    """r of every number. What is not finite on one side only is infinitely wrong; where nothing rounds, every
+    difference is."""
+    ratios = []
+    for value, truth, noise in zip(values, truths, noises, strict=True):
         if value is None or truth is None or noise is None:
-            r = 0.0 if value is None and truth is None else float("inf")
-        else:
-            scale = max(noise, FLOOR * abs(truth))
-            difference = abs(value - truth)
-            with np.errstate(divide="ignore", over="ignore"):
-                r = float(np.float64(difference) / (ROUNDOFF[dtype] * scale)) if difference else 0.0
-        if r > worst:
-            worst, at = r, place
-    return worst, at
+            ratios.append(0.0 if value is None and truth is None else float("inf"))
+            continue
+        scale = max(noise, FLOOR * abs(truth))
+        difference = abs(value - truth)
+        with np.errstate(divide="ignore", over="ignore"):
+            ratios.append(float(np.float64(difference) / (ROUNDOFF[dtype] * scale)) if difference else 0.0)
+    return ratios
+
+
+def _predictable(truths: Numbers, noises: Numbers, dtype: str) -> int:
+    """How many numbers come before unavoidable rounding leaves fewer than three digits: a training may be chaotic."""
+    found = [abs(truth) for truth in truths if truth is not None]
+    typical = float(np.sqrt(np.mean(np.square(found)))) if found else 0.0
+    for place, (truth, noise) in enumerate(zip(truths, noises, strict=True)):
+        if truth is not None and noise is not None:
+            size = max(abs(truth), typical)
+            if ROUNDOFF[dtype] * noise > ILL_CONDITIONED * size:
+                return place
+    return len(truths)
+
+
+def _visible(value: float | None, truth: float | None) -> bool:
+    """Whether fewer than three digits agree."""
+    if value is None or truth is None:
+        return value is not truth
+    return abs(value - truth) > ILL_CONDITIONED * abs(truth)
