@@ -111,7 +111,7 @@ class ShortResults(NumpyAdapter):
 class Refusing(NumpyAdapter):
     """Throws, as frameworks do."""
 
-    def value_and_grad(self, f: Function) -> Function:
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
         raise RuntimeError("no gradient registered for this operation\nand forty lines of traceback")
 
 
@@ -125,8 +125,8 @@ class WrongGradients(NumpyAdapter):
         self.spoil = spoil
         super().__init__()
 
-    def value_and_grad(self, f: Function) -> Function:
-        inner = super().value_and_grad(f)
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
+        inner = super().value_and_grad(f, aux)
 
         @functools.wraps(f)
         def spoiled(params: Params, *data: Tree) -> tuple[Any, Params]:
@@ -207,8 +207,8 @@ class Mutant(NumpyAdapter):
     def compile(self, f: Function, mode: str) -> Function:
         return super().compile(f if f.__name__ == "objective" else self._replaced(f), mode)
 
-    def value_and_grad(self, f: Function) -> Function:
-        return super().value_and_grad(self._replaced(f))
+    def value_and_grad(self, f: Function, aux: bool = False) -> Function:
+        return super().value_and_grad(self._replaced(f), aux)
 
 
 def subjects(row: Row, catalogue: Catalogue, seed: int = 0) -> Iterator[Functions]:
