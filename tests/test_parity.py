@@ -13,12 +13,12 @@ from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.parity.check import check
-from crossnn.parity.plan import NATIVE_KINDS
+from crossnn.parity.plan import NATIVE_KINDS, chosen_rows
 from crossnn.runs.cell import Cell, Record
 
 Get = Callable[..., Adapter]
 Require = Callable[[str], None]
-ROWS = list(load_catalogue().rows.values())
+ROWS = chosen_rows(load_catalogue(), (), ())
 FRAMEWORKS = [name for name in registry.BUILT_IN if name != "numpy"]
 """torch stands first: imported after TensorFlow, it would find TensorFlow's older runtime libraries loaded."""
 
