@@ -102,7 +102,7 @@ def trained(**changes: str) -> str:
 BAD = [
     (study(steps="0"), "steps = 0; a whole number from 1"),
     (study(start="[[1.0], [2.0, 3.0]]"), "start: numbers in a list"),
-    (study(start="[]"), r"start: shape \(0,\); at least one number"),
+    (study(start="[]"), "start: numbers in a list"),
     (study(start="[inf]"), "all of them finite"),
     (study(data='{ a = ["x"] }'), "data.a: numbers in a list"),
     (study(data="{ lr = [1.0] }"), "data: lr has a meaning here already"),

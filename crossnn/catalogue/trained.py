@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from crossnn.catalogue.rows import Experiment, Study, Trained
 from crossnn.errors import SpecError, choices
 
@@ -47,11 +45,11 @@ def check_study(row: Study) -> None:
     """Refuse arrays that are none, names with two meanings, and a closed form under a learning rate that changes."""
     if not 1 <= row.steps <= MOST_STEPS:
         raise SpecError(f"steps = {row.steps}; a whole number from 1 to {MOST_STEPS:,}")
-    start = _array("start", row.start)
-    if row.minimum and _array("minimum", row.minimum).shape != start.shape:
-        raise SpecError(f"minimum has shape {_array('minimum', row.minimum).shape}; start has {start.shape}")
+    start = _shape("start", row.start)
+    if row.minimum and _shape("minimum", row.minimum) != start:
+        raise SpecError(f"minimum has shape {_shape('minimum', row.minimum)}; start has {start}")
     for name, value in row.data.items():
-        _array(f"data.{name}", value)
+        _shape(f"data.{name}", value)
     for key, names in (("data", row.data), ("params", row.params)):
         double = names.keys() & {*NAMES, *(row.data if key == "params" else ())}
         if double:
@@ -62,16 +60,23 @@ def check_study(row: Study) -> None:
         raise SpecError("closed_form is for a learning rate that stays, without clip and constraints; leave those out")
 
 
-def _array(key: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise SpecError(
-            f"{key}: numbers in a list, or in nested lists of equal lengths, such as [[1.0], [2.0]]"
-        ) from None
-    if not array.size or array.ndim < 1 or not np.all(np.isfinite(array)):
-        raise SpecError(f"{key}: shape {array.shape}; at least one number, and all of them finite")
-    return array
+def _shape(key: str, value: Any) -> tuple[int, ...]:
+    """The shape of numbers in a list, or in nested lists of equal lengths. Without NumPy, which listing the catalogue
+    must not import."""
+    if not isinstance(value, list) or not value:
+        raise SpecError(f"{key}: {_WANTED}")
+    if not any(isinstance(one, list) for one in value):
+        if not all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < _MOST for one in value):
+            raise SpecError(f"{key}: {_WANTED}; all of them finite")
+        return (len(value),)
+    shapes = {_shape(key, one) for one in value}
+    if len(shapes) > 1:
+        raise SpecError(f"{key}: {_WANTED}")
+    return (len(value), *shapes.pop())
+
+
+_MOST = 1e300
+_WANTED = "numbers in a list, or in nested lists of equal lengths, such as [[1.0], [2.0]]"
 
 
 def _check_uses(row: Trained, more: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
