@@ -11,12 +11,12 @@ from typing import Any
 
 from crossnn.catalogue.build import record_row, settings
 from crossnn.catalogue.layers import Slots, example_shapes, present, record_formulas
-from crossnn.catalogue.rows import VARIABLES, Formulated, Layer, Optimizer, Row
+from crossnn.catalogue.rows import VARIABLES, Activation, Formulated, Layer, Loss, Metric, Optimizer, Row
 from crossnn.catalogue.updates import record_update, slot_shape
 from crossnn.errors import SpecError, choices
 from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import parse
-from crossnn.formula.graph import GRAPH, Graph, Node, constant
+from crossnn.formula.graph import GRAPH, Graph, Indices, Node, constant
 from crossnn.formula.shapes import Shape
 
 BATCH, FEATURES = 2, 3
@@ -64,17 +64,31 @@ def example(row: Row, given: Mapping[str, Any] | None = None) -> Example:
 
 
 def _formulated(row: Formulated, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:
-    names = VARIABLES[row.kind]
+    names: tuple[str, ...] = VARIABLES[row.kind]
+    if isinstance(row, Loss) and row.inputs:
+        names = (names[0], *row.inputs)
     used = parse(row.formula).names.union(*(line.names for line in row.lets()))
-    matrix = row.acts_on == "vector" or row.kind in ("initializer", "regularizer", "metric")
-    shape: Shape = (BATCH, FEATURES) if matrix else (FEATURES,)
-    shapes = {name: () if name.startswith("fan_") else shape for name in names if name in used or name == names[0]}
+    shapes = {name: _shape(row, name) for name in names if name in used or name == names[0]}
 
     def function(**scope: Node) -> Node:
         return record_row(row, row.formula, scope, scope[names[0]].tape, hyper, knobs)
 
-    wrt = () if row.kind in ("metric", "initializer") else names[:1]
+    wrt = names[:1] if row.kind in ("activation", "loss", "regularizer") else ()
     return Example(row, Graph.trace(function, shapes), hyper, knobs, wrt)
+
+
+def _shape(row: Formulated, name: str) -> Shape:
+    """Three numbers, or two rows: of four numbers where an activation halves them, of labels where those are given."""
+    if name.startswith("fan_"):
+        return ()
+    if isinstance(row, Activation) and row.acts_on == "vector":
+        return (BATCH, FEATURES + 1)
+    if isinstance(row, Loss | Metric) and row.target == "label" and name == "t":
+        return Indices((BATCH,))
+    if name == "m":
+        return (FEATURES, BATCH)
+    matrix = row.acts_on == "vector" or row.kind in ("initializer", "regularizer", "constraint", "metric")
+    return (BATCH, FEATURES) if matrix else (FEATURES,)
 
 
 def _layer(row: Layer, hyper: dict[str, float], knobs: dict[str, bool | str]) -> Example:

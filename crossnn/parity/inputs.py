@@ -73,7 +73,7 @@ def domain(generator: np.random.Generator, kind: Domain, shape: Shape) -> np.nda
     if kind == "sign":
         return np.where(generator.random(shape) < 0.5, -1.0, 1.0)
     if kind == "nonnegative":
-        found = np.abs(hostile(generator, shape))
+        found = np.asarray(np.abs(hostile(generator, shape)))
         found.flat[::11] = 0.0
         return found
     if kind in ("label", "index"):

@@ -1,0 +1,180 @@
+"""A row in words: what it says, what it is printed as in a lecture, and, of an activation, what was measured."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crossnn.catalogue.rows import Activation, Experiment, Formulated, Layer, Loss, Network, Optimizer, Reduction, Row
+from crossnn.formula.grammar import Formula, knob_condition, parse, parse_assignment
+from crossnn.formula.latex import latex, name_latex
+
+_HEADS = {
+    "activation": "f(x)",
+    "loss": "\\ell(y, t)",
+    "metric": "m(y, t)",
+    "regularizer": "R(w)",
+    "constraint": "w",
+    "initializer": "w",
+    "schedule": "\\eta(t)",
+    "clipping": "g",
+    "layer": "y",
+}
+_SLOPES = {
+    "activation": "f'(x)",
+    "loss": "\\frac{\\partial \\ell}{\\partial y}",
+    "regularizer": "\\frac{\\partial R}{\\partial w}",
+}
+
+
+def section(title: str, body: str) -> str:
+    """A title with indented lines."""
+    return f"{title}\n" + "\n".join(f"  {line}".rstrip() for line in body.splitlines())
+
+
+def describe(row: Row, hyper: Mapping[str, float] | None = None, knobs: Mapping[str, bool | str] | None = None) -> str:
+    """Everything that the row says, with these settings, as LaTeX too, and what an activation is measured to be."""
+    knobs = knobs or {}
+    parts = [f"{row.name}  ({row.kind}, {row.file})"]
+    details = [("source", row.source), *((key, value) for key, value in _settings(row) if value)]
+    if any(value for _, value in details):
+        width = max(len(key) for key, _ in details)
+        parts[0] += "\n" + "\n".join(f"  {key:<{width}}  {value}" for key, value in details if value)
+    if isinstance(row, Formulated):
+        texts = [("definition", row.definition), ("let", "\n".join(row.let)), ("formula", row.formula)]
+        parts += [section(title, text) for title, text in [*texts, ("derivative, as claimed", row.derivative)] if text]
+        if isinstance(row, Activation) and row.acts_on == "element":
+            parts.append(section("measured, not typed", "\n".join(_measured(row, {**(hyper or {}), **knobs}))))
+    elif isinstance(row, Optimizer):
+        parts.append(section("update", "\n".join(row.update)))
+    elif isinstance(row, Layer):
+        lines = [
+            ("let", row.let),
+            (f"step, for each place of {row.over}", row.step),
+            ("running statistics", row.update),
+        ]
+        parts += [section(title, "\n".join(text)) for title, text in lines if text]
+        parts += [section(title, text) for title, text in row.texts()]
+    elif isinstance(row, Network):
+        parts.append(section("layers", "\n".join(_inline(layer) for layer in row.layers)))
+    elif isinstance(row, Experiment):
+        parts.append(section("made of", "\n".join(_parts(row))))
+    chosen = ", ".join(f"{name} = {value}".lower() for name, value in knobs.items())
+    printed = latex_lines(row, knobs)
+    title = f"LaTeX, with {chosen}" if chosen else "LaTeX"
+    return "\n\n".join([*parts, *([section(title, "\n".join(printed))] if printed else [])])
+
+
+def _measured(row: Activation, given: Mapping[str, Any]) -> Iterator[str]:
+    from crossnn.cli.measured import table
+    from crossnn.parity.properties import MeasureError, measure
+
+    try:
+        for title, text in table(measure(row, given)):
+            yield f"{title:<10}  {text}"
+    except MeasureError as error:
+        yield f"nothing: {error}"
+
+
+def _inline(table: Mapping[str, Any]) -> str:
+    """`dense units = 10, kernel = he_normal`: what is meant first, then how."""
+    first = next((key for key in ("layer", "use") if key in table), "")
+    rest = ", ".join(f"{key} = {_plain(value)}" for key, value in table.items() if key != first)
+    return f"{table.get(first, '')}  {rest}".strip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _parts(row: Experiment) -> Iterator[str]:
+    yield f"data         {row.data}, {row.held_out:g} of it held out"
+    yield f"network      {row.network}"
+    yield f"loss         {row.loss}"
+    yield f"optimizer    {_inline(row.optimizer)}"
+    for one in row.regularizers:
+        yield f"regularizer  {_inline(one)}"
+    yield f"metrics      {', '.join(row.metrics) or 'none'}"
+    yield f"training     {row.epochs} epochs, batches of {row.batch_size}, seed {row.seed}"
+
+
+def _settings(row: Row) -> Iterator[tuple[str, str]]:
+    params = getattr(row, "params", {}) if not isinstance(row, Layer) else row.options
+    yield "parameters", ", ".join(f"{name} = {_plain(value)}" for name, value in params.items())
+    knobs: Mapping[str, Any] = getattr(row, "knobs", {})
+    choices = {name: choice if isinstance(choice, list) else [choice, not choice] for name, choice in knobs.items()}
+    yield "knobs", "; ".join(f"{name} = {' | '.join(map(str, all_)).lower()}" for name, all_ in choices.items())
+    if isinstance(row, Optimizer):
+        yield "state", ", ".join(f"{slot} from {start}" for slot, start in row.state.items())
+    if isinstance(row, Network):
+        yield "input", f"{_plain(row.input)} (one sample)"
+    if isinstance(row, Layer):
+        for title, slots in (("learned", row.params), ("kept", row.state)):
+            yield title, ", ".join(f"{name} [{', '.join(one.shape)}]" for name, one in slots.items())
+    if isinstance(row, Formulated) and row.kinks:
+        yield "kinks", ", ".join(map(str, row.kinks))
+    if isinstance(row, Loss):
+        yield "inputs", "; ".join(f"{name} {domain}" for name, domain in _inputs(row).items())
+        yield "ends", ", ".join(f"{end:g}" for end in row.ends)
+        yield "reductions", "; ".join(["mean", *map(_reduction, row.reductions)])
+
+
+def _inputs(row: Loss) -> dict[str, str]:
+    return {"y": row.prediction, **(row.inputs or {"t": row.target})}
+
+
+def _reduction(one: Reduction) -> str:
+    weights = f" with weights of each {one.weights}" if one.weights else ""
+    return one.by + weights + (" of no samples" if one.samples == 0 else "")
+
+
+def _needed(row: Formulated, knobs: Mapping[str, bool | str]) -> list[Formula]:
+    """The `let` lines on which the formulas depend in these conventions."""
+    wanted = set().union(*(_names(parse(text), knobs) for _, text in row.texts()))
+    kept: list[Formula] = []
+    for line in reversed(row.lets()):
+        if line.target in wanted:
+            kept.insert(0, line)
+            wanted |= _names(line, knobs)
+    return kept
+
+
+def _names(formula: Formula, knobs: Mapping[str, bool | str]) -> set[str]:
+    """The names in a formula, without the branches that the knobs leave out."""
+    pending: list[ast.AST] = [formula.tree]
+    found = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.IfExp):
+            pending.append(node.body if knob_condition(formula.text, node.test, knobs) else node.orelse)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        else:
+            pending += ast.iter_child_nodes(node)
+    return found
+
+
+def latex_lines(row: Row, knobs: Mapping[str, bool | str]) -> list[str]:
+    """The row as a lecture prints it, in the conventions that `knobs` choose."""
+    head = _HEADS.get(row.kind, "")
+    if isinstance(row, Formulated):
+        lines = [latex(line, knobs).replace("\\leftarrow", "=", 1) for line in _needed(row, knobs)]
+        lines += [f"{head} = {latex(row.definition or row.formula, knobs)}"]
+        if row.definition and row.definition != row.formula:
+            lines[-1] += f" = {latex(row.formula, knobs)}"
+        if row.derivative and row.kind in _SLOPES:
+            lines.append(f"{_SLOPES[row.kind]} = {latex(row.derivative, knobs)}")
+        return lines
+    if isinstance(row, Optimizer):
+        lines = [latex(line, knobs) for line in row.lines()]
+        return [line for line in lines if len(set(line.split(" \\leftarrow "))) > 1]  # x = x: another convention's line
+    if isinstance(row, Layer):
+        inputs = ", ".join(map(name_latex, row.inputs))
+        name = row.name.replace("_", "\\_")
+        head = f"\\operatorname{{{name}}}\\left({inputs}\\right)"
+        before = [latex(parse_assignment(line), knobs) for line in (*row.let, *row.step)]
+        return [*before, f"{head} = {latex(parse(row.formula), knobs)}"]
+    return []
