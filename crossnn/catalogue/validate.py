@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Network, Optimizer, Row, Study
+from crossnn.catalogue.reductions import CLASS_TARGETS, REDUCTIONS
+from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row, Study
 from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
+from crossnn.formula.grammar import parse
 
 UPDATE = ("w", "g", "lr", "t")
 """What the update lines of an optimizer are given by name."""
@@ -37,7 +39,9 @@ def check_values(row: Row) -> None:
             _check_names("params", row.params, VARIABLES[row.kind], knobs)
             _check_finite("params", row.params.values())
             _check_finite("points", row.points)
-            _check_finite("kinks", (kink for kink in row.kinks if not isinstance(kink, str)))
+            _check_kinks(row)
+            if isinstance(row, Loss):
+                _check_loss(row)
         case Optimizer():
             hyper = [name for name in row.params if name != "lr"]
             _check_names("params", hyper, UPDATE, knobs, row.state)
@@ -52,6 +56,31 @@ def check_values(row: Row) -> None:
             check_experiment(row)
         case Study():
             check_study(row)
+
+
+def _check_kinks(row: Formulated) -> None:
+    _check_finite("kinks", (kink for kink in row.kinks if not isinstance(kink, str)))
+    for kink in row.kinks:
+        wrong = parse(kink).names - row.params.keys() if isinstance(kink, str) else ()
+        if wrong:
+            raise SpecError(f"kinks: {kink!r} names {choices(wrong)}; params: {choices(row.params) or 'none'}")
+
+
+def _check_loss(row: Loss) -> None:
+    """Inputs have names of their own; reductions exist, and have the weights that they divide by."""
+    _check_names("inputs", row.inputs, ("y", "t"), row.params, row.knobs)
+    _check_finite("ends", row.ends)
+    for one in row.reductions:
+        if one.by not in REDUCTIONS:
+            raise SpecError(f"reductions: by = {one.by!r}; allowed: {choices(REDUCTIONS)}")
+        if one.by == "weighted_mean" and not one.weights:
+            raise SpecError('reductions: a weighted_mean divides by weights; write weights = "sample" or "class"')
+        if one.weights == "class" and row.target not in CLASS_TARGETS:
+            raise SpecError(f"reductions: classes have weights where targets are {choices(CLASS_TARGETS)}")
+        if one.samples not in (None, 0):
+            raise SpecError(
+                f"reductions: samples = {one.samples}; only the empty batch, samples = 0, is a case of its own"
+            )
 
 
 def _check_knobs(knobs: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from crossnn.catalogue.rows import (
     Formulated,
     Initializer,
     Layer,
+    Loss,
     Network,
     Optimizer,
     Row,
@@ -25,7 +26,7 @@ from crossnn.catalogue.rows import (
 )
 from crossnn.catalogue.updates import initial_state, slot_shape, update_graph
 from crossnn.errors import CrossnnError, MissingDataError, SpecError, UnknownNameError, choices, unknown
-from crossnn.formula.graph import Node
+from crossnn.formula.graph import Node, shape_of
 
 SIZE = 4
 
@@ -63,15 +64,22 @@ def _formulated(row: Formulated) -> None:
 
     for subject in function_subjects(row, 0):
         value = subject.forward.result.get("value")
-        if isinstance(row, Activation) and value is not None and value.shape != subject.params["x"].shape:
-            raise SpecError(
-                f"formula: turns shape {subject.params['x'].shape} into {value.shape}; an activation keeps the shape"
-            )
+        if isinstance(row, Activation) and value is not None:
+            shape = subject.params["x"].shape
+            same = value.shape[:-1] == shape[:-1] if row.acts_on == "vector" else value.shape == shape
+            if not same or len(value.shape) != len(shape):
+                kept = "every axis but the last" if row.acts_on == "vector" else "the shape"
+                raise SpecError(f"formula: turns shape {shape} into {value.shape}; an activation keeps {kept}")
         if row.derivative:
-            hyper, knobs = settings(row, {k: v for k, v in subject.settings.items() if k != "reduction"})
-            given = {**subject.data, **subject.params}
-            shapes = {name: given[name].shape for name in VARIABLES[row.kind] if name in given}
+            given = {k: v for k, v in subject.settings.items() if k in row.params or k in row.knobs}
+            hyper, knobs = settings(row, given)
+            arrays = {**subject.data, **subject.params}
+            shapes = {name: shape_of(arrays[name]) for name in (*VARIABLES[row.kind], *_inputs(row)) if name in arrays}
             formula_graph(row, shapes, hyper, knobs, row.derivative)
+
+
+def _inputs(row: Formulated) -> list[str]:
+    return list(row.inputs) if isinstance(row, Loss) else []
 
 
 def _layer(row: Layer, catalogue: Catalogue) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Activation, Loss, Row, Schedule, Trained
+from crossnn.catalogue.rows import Activation, Loss, Regularizer, Row, Schedule, Trained
 from crossnn.errors import CrossnnError, choices
 from crossnn.runs.cell import ORACLE, Cell, Implementation
 
@@ -58,7 +58,7 @@ def check_cells(
         Cell(task="check", spec=row.name, backend=ORACLE, mode="exact", seed=seed, files=tuple(files))
         for row in rows
         for seed in seeds
-        if isinstance(row, Activation | Loss | Schedule)
+        if isinstance(row, Activation | Loss | Regularizer | Schedule)
         and (row.definition or row.derivative)
         and "formula" in implementations
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.catalogue.build import record_row, settings
-from crossnn.catalogue.rows import Activation, Loss, Row
+from crossnn.catalogue.rows import Activation, Loss, Regularizer, Row
 from crossnn.formula.graph import GRAPH, Graph, Node, constant
 from crossnn.formula.oracle import AGREEMENT, Exact, exact
 from crossnn.formula.shapes import Shape
@@ -35,7 +35,7 @@ def proofs(row: Row, subjects: Sequence[Subject | Steps]) -> Iterator[tuple[str,
             for quantity in subject.quantities:
                 found = _same(subject.truth[quantity], plain.truth[quantity], subject, quantity)
                 yield f"formula = definition: {quantity}", subject.case, found
-        if isinstance(row, Activation | Loss) and row.derivative:
+        if isinstance(row, Activation | Loss | Regularizer) and row.derivative:
             stated = True
             claim = _claimed_gradients(row, subject)
             for quantity, claimed in claim.items():
@@ -52,13 +52,13 @@ def _states_anew(subject: Subject) -> bool:
     return plain and not subject.tabulated
 
 
-def _claimed_gradients(row: Activation | Loss, subject: Subject) -> dict[str, Exact]:
+def _claimed_gradients(row: Activation | Loss | Regularizer, subject: Subject) -> dict[str, Exact]:
     """The claimed derivative, weighted as the subject's gradient is; of a loss also at each end of its domain."""
     given = {key: value for key, value in subject.settings.items() if key not in ("reduction", "weights")}
     hyper, knobs = settings(row, given)
     first = next(iter(subject.params))
     shape = subject.params[first].shape
-    terms = float(np.prod(shape) if row.acts_on == "element" else shape[0])
+    terms = float(np.prod(shape) if row.acts_on == "element" else shape[0]) if isinstance(row, Loss) else 1.0
     ends = {arguments[0]: arguments for quantity, arguments in subject.calls.items() if quantity.startswith("at ")}
 
     def slope(names: Mapping[str, Node], shape: Shape) -> Node:
@@ -66,7 +66,7 @@ def _claimed_gradients(row: Activation | Loss, subject: Subject) -> dict[str, Ex
         return GRAPH["broadcast"](claimed, shape=shape)
 
     def claimed(params: Any, data: Any) -> Any:
-        names = {key: node for key, node in {**params, **data}.items() if key in ("x", "y", "t", *subject.params)}
+        names = {key: node for key, node in {**params, **data}.items() if key in ("t", *subject.params)}
         inner = slope({key: node for key, node in names.items() if key not in ends}, shape)
         weighted = inner * data["weights"] if "weights" in data else inner / constant(inner.tape, terms)
         found = {subject.gradient_name(first): weighted}
