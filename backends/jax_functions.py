@@ -116,6 +116,7 @@ LOSSES: Mapping[str, Row] = {
     "binary_crossentropy_logits": _loss("sigmoid_binary_cross_entropy"),
     "focal_logits": _loss("sigmoid_focal_loss", alpha="alpha", gamma="gamma"),
     "hinge": _loss("hinge_loss"),
+    "perceptron_loss": _loss("perceptron_loss"),
     "categorical_crossentropy_logits": _loss("softmax_cross_entropy"),
     "smoothed_crossentropy_logits": _smoothed,
     "sparse_categorical_crossentropy_logits": _loss("softmax_cross_entropy_with_integer_labels"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crossnn.catalogue.rows import Loss
-from crossnn.errors import SpecError, unknown
+from crossnn.errors import SpecError, UnknownNameError, unknown
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import GRAPH, Node, record
 
@@ -30,7 +30,7 @@ CLASS_TARGETS = ("one_hot", "label")
 def reduced(value: Node, by: str, weight: Node | None = None) -> Node:
     """The numbers of a batch as one (or, with `none`, as they are)."""
     if by not in REDUCTIONS:
-        raise SpecError(unknown("reduction", by, REDUCTIONS))
+        raise UnknownNameError(unknown("reduction", by, REDUCTIONS))
     formula = parse(REDUCTIONS[by])
     if weight is None and "weight" in formula.names:
         raise SpecError(f"reduction {by!r} divides by the weights: give weights of samples or classes")
