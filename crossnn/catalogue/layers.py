@@ -58,8 +58,8 @@ class Slots:
     """The inputs of a layer besides those of its data, by name: what `record_formulas` needs from the outside. Each is
     called with (name, shape, how it starts) and gives a node, made where it does not exist yet.
 
-    `inner` is what the layer computes on its way: `let.scores`, and `step.c` for all steps, one after the other; only
-    filled where `watch` is set."""
+    `inner` is what the layer computes on its way, in this order: `let.scores`, `step.0.c`; only filled where `watch` is
+    set."""
 
     parameter: Any
     statistic: Any
@@ -102,9 +102,8 @@ def record_formulas(
             slots.inner[f"let.{line.target}"] = scope[str(line.target)]
     if step:
         every = _unroll(row, step, scope, tape, knobs, statics)
-        for name, nodes in every.items() if slots.watch else ():
-            whole = [GRAPH["reshape"](node, shape=(1, *node.shape)) for node in nodes]
-            slots.inner[f"step.{name}"] = GRAPH["concatenate"](*whole, axis=0)
+        if slots.watch:
+            slots.inner.update(every)
     for line in update:
         slots.new_statistics[str(line.target)] = _line(line, scope, tape, knobs, statics)
     return record(text, scope, tape, knobs, statics)
@@ -129,9 +128,9 @@ def needed(lines: Sequence[Formula], wanted: set[str]) -> list[Formula]:
 
 def _unroll(
     row: Layer, step: Sequence[Formula], scope: dict[str, Node], tape: list[Node], knobs: Any, statics: Statics
-) -> dict[str, list[Node]]:
+) -> dict[str, Node]:
     """Record the step once for each place of axis 1, with that place of the sequence `over` under its own name; what
-    every line gave in every step."""
+    each line gave at each step, as `step.0.z`."""
     whole = scope[row.over]
     if len(whole.shape) < 2:
         raise SpecError(f"the sequence {row.over} has shape {whole.shape}; (batch, length, ...) is wanted")
@@ -141,13 +140,13 @@ def _unroll(
         inner[name] = GRAPH["broadcast"](constant(tape, 0.0, "0"), shape=shape)
     first = next(iter(carried))
     steps = []
-    every: dict[str, list[Node]] = {str(line.target): [] for line in step}
+    every: dict[str, Node] = {}
     for place in range(whole.shape[1]):
         part = GRAPH["slice"](whole, axis=1, start=place, stop=place + 1)
         inner[row.over] = GRAPH["reshape"](part, shape=(whole.shape[0], *whole.shape[2:]))
         for line in step:
             inner[str(line.target)] = _line(line, inner, tape, knobs, statics)
-            every[str(line.target)].append(inner[str(line.target)])
+            every[f"step.{place}.{line.target}"] = inner[str(line.target)]
         steps.append(GRAPH["reshape"](inner[first], shape=(carried[first][0], 1, *carried[first][1:])))
     scope.update({name: inner[name] for name in carried})
     scope["sequence"] = GRAPH["concatenate"](*steps, axis=1)
