@@ -52,6 +52,7 @@ SPELLING = {
     "max": "jnp.max",
     "min": "jnp.min",
     "reshape": "jnp.reshape",
+    "split": "jax.lax.split",
 }
 
 

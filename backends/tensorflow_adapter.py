@@ -50,6 +50,7 @@ SPELLING = {
     "max": "tf.reduce_max",
     "min": "tf.reduce_min",
     "reshape": "tf.reshape",
+    "split": "tf.split",
 }
 
 

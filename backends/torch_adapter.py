@@ -45,10 +45,10 @@ SPELLING = {
     "ones_like": "torch.ones_like",
     "stop_gradient": "torch.detach",
     "sum": "torch.sum",
-    "mean": "torch.mean",
     "max": "torch.amax",  # torch.max(x, dim) gives all of a tie's gradient to one element: pytorch#56734
     "min": "torch.amin",
     "reshape": "torch.reshape",
+    "split": "torch.split",
 }
 
 
@@ -69,6 +69,7 @@ class TorchAdapter(BaseAdapter):
             "not_equal": operator.ne,
             "maximum": functools.partial(self._of_two, torch.maximum),
             "minimum": functools.partial(self._of_two, torch.minimum),
+            "mean": _mean,
             "where": self._where,
             "broadcast": self._broadcast,
             "iota": self._iota,
@@ -176,6 +177,15 @@ class TorchAdapter(BaseAdapter):
         from . import torch_native
 
         return torch_native.native(self.tensor, kind, name, knobs)
+
+
+def _mean(x: Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+    """Inductor moves torch.mean's division of a few sums, and that of their gradients, to all elements that meet them
+    again; a product costs nothing there."""
+    if x.numel() == 0 or not torch.compiler.is_compiling():
+        return torch.mean(x, axis, keepdims)
+    total = torch.sum(x, axis, keepdims)
+    return total * (total.numel() / x.numel())
 
 
 @functools.cache

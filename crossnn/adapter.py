@@ -91,7 +91,8 @@ class Adapter(Protocol):
 
     primitives: Meaning
     """Primitive name -> function on this framework's tensors. Use `source.OPERATORS` for those Python operators
-    that the tensors understand."""
+    that the tensors understand. `split(x, sizes, axis)`, which no formula names, is optional: where slices are all of
+    an axis, it cuts them at once."""
 
     spelling: Mapping[str, str]
     """Primitive name -> the public name a user would write, `torch.exp`; for the generated code that is shown."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, record
+from crossnn.formula.simplify import simplify
 from crossnn.formula.source import OPERATORS, compile_graph, identifier, to_source
 
 CALLS: Mapping[str, Callable[..., Any]] = {
@@ -194,6 +195,28 @@ def test_trees_of_arguments_and_results_are_kept() -> None:
 
     graph = Graph.trace(function, {"params": {"w": (), "b": ()}, "data": ()})
     assert compile_graph(graph, "f", MEANING)({"w": 2.0, "b": 3.0}, 5.0) == ({"loss": 10.0}, (3.0, -2.0))
+
+
+GATES = "slice({z}, axis=1, start=0, stop=1)*slice({z}, axis={axis}, start=1, stop={stop})"
+
+
+@pytest.mark.parametrize(
+    ("axis", "stop", "lines"), [(1, 3, ["z = x + x", "z_parts = np.split(z, (1, 2), 1)"]), (1, 2, [])]
+)
+def test_slices_that_are_all_of_an_axis_are_cut_at_once(axis: int, stop: int, lines: list[str]) -> None:
+    meaning = {
+        **MEANING,
+        "slice": lambda x, axis, start, stop: np.take(x, range(start, stop), axis),
+        "split": lambda x, sizes, axis: np.split(x, np.cumsum(sizes)[:-1], axis),
+    }
+    graph = graph_of(GATES.format(z="(x + x)", axis=axis, stop=stop), {"x": (2, 3)})
+    graph = simplify(graph)
+    next(node for node in graph.nodes if node.operation == "add").name = "z"
+    text = to_source(graph, "f", meaning, {"split": "np.split"})
+    assert all(f"    {line}\n" in text for line in lines)
+    assert ("split" in text) == bool(lines)
+    assert same(compile_graph(graph, "f", meaning)(x=M), 2 * M[:, :1] * 2 * M[:, 1:stop])
+    assert "split" not in to_source(graph, "f", MEANING)
 
 
 _NUMBERS = st.floats(min_value=0.125, max_value=8.0, width=16).map(lambda value: repr(float(value)))
