@@ -204,7 +204,7 @@ GATES = "slice({z}, axis=1, start=0, stop=1)*slice({z}, axis={axis}, start=1, st
     ("axis", "stop", "lines"), [(1, 3, ["z = x + x", "z_parts = np.split(z, (1, 2), 1)"]), (1, 2, [])]
 )
 def test_slices_that_are_all_of_an_axis_are_cut_at_once(axis: int, stop: int, lines: list[str]) -> None:
-    meaning = {
+    meaning: Mapping[str, Callable[..., Any]] = {
         **MEANING,
         "slice": lambda x, axis, start, stop: np.take(x, range(start, stop), axis),
         "split": lambda x, sizes, axis: np.split(x, np.cumsum(sizes)[:-1], axis),
