@@ -26,6 +26,7 @@ def _keras(
     weights: Weights = lambda p, knobs: [],
     statistics: Sequence[str] = (),
     call: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = lambda p, knobs, *inputs: (inputs, {}),
+    modes: tuple[str, ...] = (),
 ) -> Row:
     """`make` gives the layer, or None where it has no such setting; `call` the arguments with which it is called."""
 
@@ -45,7 +46,7 @@ def _keras(
             renewed = dict(zip(statistics, kept, strict=True)) if options.get("training") and statistics else {}
             return (value, renewed) if renewed else value
 
-        return Native(f"keras.layers.{name}", function)
+        return Native(f"keras.layers.{name}", function, modes)
 
     return bind
 
@@ -103,7 +104,8 @@ def _conv_transposed(knobs: Knobs) -> keras.layers.Layer:
 
 
 def _pool(kind: str, rank: int) -> Row:
-    """Keras never averages the padding. In three dimensions TensorFlow pools no float64 on the CPU."""
+    """Keras never averages the padding. In three dimensions TensorFlow pools no float64 on the CPU; in one and two XLA
+    has no deterministic gradient of the maximum, as it says ("GPU MaxPool gradient ops")."""
 
     def make(knobs: Knobs) -> keras.layers.Layer | None:
         if knobs.get("count_padding", False) and knobs["padding"] == "same":
@@ -112,7 +114,8 @@ def _pool(kind: str, rank: int) -> Row:
             return None
         return getattr(keras.layers, f"{kind}Pooling{rank}D")(knobs["pool_size"], knobs["strides"], knobs["padding"])
 
-    return _keras(f"{kind}Pooling{rank}D", make)
+    modes = ("eager", "graph") if kind == "Max" and rank < 3 else ()
+    return _keras(f"{kind}Pooling{rank}D", make, modes=modes)
 
 
 def _global_pool(kind: str) -> Row:

@@ -77,7 +77,8 @@ FORMULAS = {
     "pieces": "sum(concatenate(slice(x, axis=1, start=1, stop=3), flip(y, axis=0))**2)"
     " + sum(pad(sigmoid(x)*erfc(y), axis=1, before=0, after=2)*iota(flatten(pad(x, axis=1, before=1, after=1))))",
     "parts": "sum(slice(x*y, axis=-1, start=0, stop=2)**2 @ transpose(k))"
-    " + sum(exp(slice(x*y, axis=1, start=2, stop=3))) + sum(slice(x, axis=0, start=0, stop=2)*slice(x, axis=0, start=2, stop=4))",
+    " + sum(exp(slice(x*y, axis=1, start=2, stop=3)))"
+    " + sum(slice(x, axis=0, start=0, stop=2)*slice(x, axis=0, start=2, stop=4))",
     "indices": "sum(take(x*y, argmax(x))*one_hot(argmax(y), b)) + sum(put(x*x, argmax(y), shape=(5, 3))**2)",
     "windows": "sum(conv(reshape(x, shape=(1, 2, 2, 3)), reshape(concatenate(k, -k, axis=0), shape=(1, 2, 3, 2)),"
     " padding='same')**3) + sum(max(windows(reshape(y, shape=(2, 2, 3)), size=2, padding='same', fill='lowest')))",
