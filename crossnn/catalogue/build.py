@@ -6,6 +6,7 @@ recorded `Graph`; which backend computes it, or whether it is differentiated or 
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from crossnn.catalogue.rows import Formulated, Layer, Loss, Row
 from crossnn.errors import SpecError, UnknownNameError, choices, unknown
 from crossnn.formula.evaluate import evaluate
-from crossnn.formula.grammar import Knobs, parse
+from crossnn.formula.grammar import Formula, Knobs, knob_condition, parse
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, record
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.shapes import Shape
@@ -103,6 +104,39 @@ def formula_graph(
         return record_row(row, text or row.formula, names, tape, values, chosen)
 
     return Graph.trace(function, shapes)
+
+
+def needed_lines(row: Formulated, knobs: Knobs) -> list[Formula]:
+    """The `let` lines on which the formulas of a row depend in these conventions."""
+    wanted = set[str]().union(*(_chosen_names(parse(text), knobs) for _, text in row.texts()))
+    kept: list[Formula] = []
+    for line in reversed(row.lets()):
+        if line.target in wanted:
+            kept.insert(0, line)
+            wanted |= _chosen_names(line, knobs)
+    return kept
+
+
+def used_params(row: Formulated, knobs: Knobs) -> set[str]:
+    """The hyper-parameters that make a difference in these conventions."""
+    texts = [parse(text) for _, text in row.texts()]
+    names = set[str]().union(*(_chosen_names(one, knobs) for one in (*texts, *needed_lines(row, knobs))))
+    return names & row.params.keys()
+
+
+def _chosen_names(formula: Formula, knobs: Knobs) -> set[str]:
+    """The names in a formula, without the branches that the knobs leave out."""
+    pending: list[ast.AST] = [formula.tree]
+    found = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.IfExp):
+            pending.append(node.body if knob_condition(formula.text, node.test, knobs) else node.orelse)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        else:
+            pending += ast.iter_child_nodes(node)
+    return found
 
 
 def kinks_of(row: Formulated, hyper: Hyper) -> list[float]:

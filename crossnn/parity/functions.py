@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.catalogue.build import kinks_of, knob_choices, record_row, settings
+from crossnn.catalogue.build import kinks_of, knob_choices, record_row, settings, used_params
 from crossnn.catalogue.initial import initializer_draws
 from crossnn.catalogue.rows import (
     Activation,
@@ -31,12 +31,14 @@ Recorder = Callable[[str, Mapping[str, Node], list[Node]], Node]
 
 
 def cases(row: Row) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:
-    """(name, hyper-parameters, knobs): every convention at the defaults, then with visible hyper-parameters."""
+    """(name, hyper-parameters, knobs): every convention at the defaults, then with visible hyper-parameters where the
+    convention knows any."""
     hyper, _ = settings(row, {})
     for moved in [hyper, inputs.visible(hyper)] if hyper else [hyper]:
         for knobs in knob_choices(row):
-            shown = {**knobs, **({} if moved is hyper else moved)}
-            yield " ".join(f"{key}={value}" for key, value in shown.items()) or "default", moved, knobs
+            if moved is hyper or not isinstance(row, Formulated) or used_params(row, knobs):
+                shown = {**knobs, **({} if moved is hyper else moved)}
+                yield " ".join(f"{key}={value}" for key, value in shown.items()) or "default", moved, knobs
 
 
 def function_subjects(row: Formulated, seed: int) -> list[Subject]:
