@@ -189,7 +189,8 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _jitted(call: str, settings: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     """The update of a transformation, compiled once for all learning rates."""
     (own,) = (one for one in OPTIMIZERS if one.call == call)
-    return jax.jit(lambda rate, *trees: own.make(rate, dict(settings)).update(*trees))
+    compiled: Callable[..., Any] = jax.jit(lambda rate, *trees: own.make(rate, dict(settings)).update(*trees))
+    return compiled
 
 
 def native(tensor: Callable[[np.ndarray], Tensor], name: str, knobs: Knobs) -> Native | None:

@@ -224,13 +224,17 @@ def attended(q: Any, k: Any, v: Any, seen: Any) -> Any:
     return out
 
 
+def head_of(whole: Any, head: int) -> Any:
+    return whole[:, 3 * head : 3 * head + 3]
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_self_attention_is_its_loop(causal: bool) -> None:
     x, found = values("self_attention", {"causal": causal})
     for b, sample in enumerate(x["x"]):
         q, k, v = (sample @ x[f"{part}_kernel"] + x[f"{part}_bias"] for part in ("query", "key", "value"))
         heads = [
-            attended(*(part[:, 3 * head : 3 * head + 3] for part in (q, k, v)), lambda i, j: not causal or j <= i)
+            attended(head_of(q, head), head_of(k, head), head_of(v, head), lambda i, j: not causal or j <= i)
             for head in range(2)
         ]
         expected = np.concatenate(heads, axis=1) @ x["output_kernel"] + x["output_bias"]
@@ -244,7 +248,7 @@ def test_cross_attention_does_not_see_padding() -> None:
         q = x["query"][b] @ x["query_kernel"]
         k, v = (x["value"][b] @ x[f"{part}_kernel"] for part in ("key", "value"))
         heads = [
-            attended(*(part[:, 3 * head : 3 * head + 3] for part in (q, k, v)), lambda i, j, b=b: x["mask"][b, j] == 1)
+            attended(head_of(q, head), head_of(k, head), head_of(v, head), lambda i, j, b=b: x["mask"][b, j] == 1)
             for head in range(2)
         ]
         expected = np.concatenate(heads, axis=1) @ x["output_kernel"]
@@ -260,8 +264,8 @@ def test_positions_and_embeddings() -> None:
         np.testing.assert_allclose(found["value"][:, position, place], x["x"][:, position, place] + encoding)
     x, found = values("embedding")
     assert len(np.unique(x["x"])) < x["x"].size  # some row is taken twice, and its gradient is a sum
-    for place in np.ndindex(x["x"].shape):
-        np.testing.assert_array_equal(found["value"][place], x["table"][x["x"][place]])
+    for index in np.ndindex(x["x"].shape):
+        np.testing.assert_array_equal(found["value"][index], x["table"][x["x"][index]])
 
 
 def test_random_slopes_and_shared_masks_are_inputs() -> None:
