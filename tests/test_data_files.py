@@ -88,6 +88,8 @@ def test_images_in_every_usual_form(data: str, write: Callable[[Path], None], fo
     first = load_data(data, 0, 0.2, (784,), target="one_hot", samples=7)
     assert first.x.shape == (7, 784)
     assert first.held_out_t.shape == (TEST, 10)
+    few = load_data(data, 0, 0.2, (784,), target="label", samples=3)
+    assert np.array_equal(few.held_out_t, test_t[:3])
 
 
 def test_files_of_the_keras_folder_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,3 +165,18 @@ def test_refusals_say_what_to_do(arguments: list[str], message: str) -> None:
 
 def test_networks_and_experiments_are_shown_by_what_they_are_made_of() -> None:
     assert "dense  name = hidden1, units = 64" in show("mlp")
+    found = show("digits-resnet")
+    for line in (
+        "data         digits, its first 800, 0.2 of it held out", "training     4 epochs, batches of 32, seed 7",
+        "optimizer    momentum  lr = 0.1", "schedule     warmup_cosine  warmup = 10, steps = 80",
+    ):  # fmt: skip
+        assert line in found
+
+
+def test_a_study_is_shown_by_its_objective_and_its_end() -> None:
+    found = show("rotated-10-sgd")
+    for line in (
+        "objective    (sum(p*w)**2 + sum(m*w)**2/kappa)/4", "arrays       p = [1.0, 1.0], m = [1.0, -1.0]",
+        "constants    kappa = 10", "closed form  p*(1 - lr)**t", "left out     torch compiled: ",
+    ):  # fmt: skip
+        assert line in found

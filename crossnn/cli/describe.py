@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crossnn.catalogue.rows import Activation, Experiment, Formulated, Layer, Loss, Network, Optimizer, Reduction, Row
-from crossnn.formula.grammar import Formula, knob_condition, parse, parse_assignment
+from crossnn.catalogue.build import needed_lines
+from crossnn.catalogue.rows import Activation, Formulated, Layer, Loss, Network, Optimizer, Reduction, Row, Trained
+from crossnn.cli.trained import made_of
+from crossnn.formula.grammar import parse, parse_assignment
 from crossnn.formula.latex import latex, name_latex
 
 _HEADS = {
@@ -58,8 +59,8 @@ def describe(row: Row, hyper: Mapping[str, float] | None = None, knobs: Mapping[
         parts += [section(title, text) for title, text in row.texts()]
     elif isinstance(row, Network):
         parts.append(section("layers", "\n".join(_inline(layer) for layer in row.layers)))
-    elif isinstance(row, Experiment):
-        parts.append(section("made of", "\n".join(_parts(row))))
+    elif isinstance(row, Trained):
+        parts.append(section("made of", "\n".join(made_of(row))))
     chosen = ", ".join(f"{name} = {value}".lower() for name, value in knobs.items())
     printed = latex_lines(row, knobs)
     title = f"LaTeX, with {chosen}" if chosen else "LaTeX"
@@ -90,19 +91,8 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _parts(row: Experiment) -> Iterator[str]:
-    yield f"data         {row.data}, {row.held_out:g} of it held out"
-    yield f"network      {row.network}"
-    yield f"loss         {row.loss}"
-    yield f"optimizer    {_inline(row.optimizer)}"
-    for one in row.regularizers:
-        yield f"regularizer  {_inline(one)}"
-    yield f"metrics      {', '.join(row.metrics) or 'none'}"
-    yield f"training     {row.epochs} epochs, batches of {row.batch_size}, seed {row.seed}"
-
-
 def _settings(row: Row) -> Iterator[tuple[str, str]]:
-    params = getattr(row, "params", {}) if not isinstance(row, Layer) else row.options
+    params = row.options if isinstance(row, Layer) else {} if isinstance(row, Trained) else getattr(row, "params", {})
     yield "parameters", ", ".join(f"{name} = {_plain(value)}" for name, value in params.items())
     knobs: Mapping[str, Any] = getattr(row, "knobs", {})
     choices = {name: choice if isinstance(choice, list) else [choice, not choice] for name, choice in knobs.items()}
@@ -131,37 +121,11 @@ def _reduction(one: Reduction) -> str:
     return one.by + weights + (" of no samples" if one.samples == 0 else "")
 
 
-def _needed(row: Formulated, knobs: Mapping[str, bool | str]) -> list[Formula]:
-    """The `let` lines on which the formulas depend in these conventions."""
-    wanted = set().union(*(_names(parse(text), knobs) for _, text in row.texts()))
-    kept: list[Formula] = []
-    for line in reversed(row.lets()):
-        if line.target in wanted:
-            kept.insert(0, line)
-            wanted |= _names(line, knobs)
-    return kept
-
-
-def _names(formula: Formula, knobs: Mapping[str, bool | str]) -> set[str]:
-    """The names in a formula, without the branches that the knobs leave out."""
-    pending: list[ast.AST] = [formula.tree]
-    found = set()
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.IfExp):
-            pending.append(node.body if knob_condition(formula.text, node.test, knobs) else node.orelse)
-        elif isinstance(node, ast.Name):
-            found.add(node.id)
-        else:
-            pending += ast.iter_child_nodes(node)
-    return found
-
-
 def latex_lines(row: Row, knobs: Mapping[str, bool | str]) -> list[str]:
     """The row as a lecture prints it, in the conventions that `knobs` choose."""
     head = _HEADS.get(row.kind, "")
     if isinstance(row, Formulated):
-        lines = [latex(line, knobs).replace("\\leftarrow", "=", 1) for line in _needed(row, knobs)]
+        lines = [latex(line, knobs).replace("\\leftarrow", "=", 1) for line in needed_lines(row, knobs)]
         lines += [f"{head} = {latex(row.definition or row.formula, knobs)}"]
         if row.definition and row.definition != row.formula:
             lines[-1] += f" = {latex(row.formula, knobs)}"

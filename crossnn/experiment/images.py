@@ -27,7 +27,7 @@ def _alternatives(archive: str, places: Sequence[str]) -> list[list[str]]:
 
 
 def images(name: str, alternatives: Sequence[Sequence[str]], request: Request) -> Samples:
-    """Images and labels, the test images last."""
+    """Images and labels, the test images last; `samples` limits the training part and the test part alike."""
     files = locate(name, alternatives)
     if len(files) == 1:
         arrays = [np.asarray(one) for one in read_npz(files[0], KEYS).values()]
@@ -35,10 +35,9 @@ def images(name: str, alternatives: Sequence[Sequence[str]], request: Request) -
         arrays = [read_idx(file, rank) for file, rank in zip(files, (3, 1, 3, 1), strict=True)]
     _check(str(files[0]), "training", arrays[0], arrays[1])
     _check(str(files[0]), "test", arrays[2], arrays[3])
-    train = min(request.samples or len(arrays[0]), len(arrays[0]))
-    x = np.concatenate([arrays[0][:train], arrays[2]])
-    t = np.concatenate([arrays[1][:train], arrays[3]]).astype(np.int64)
-    return Samples(single(x / 255.0), t, classes=10, test=len(arrays[2]))
+    x, t, test_x, test_t = (array[: request.samples or None] for array in arrays)
+    x, t = np.concatenate([x, test_x]), np.concatenate([t, test_t]).astype(np.int64)
+    return Samples(single(x / 255.0), t, classes=10, test=len(test_x))
 
 
 def _check(file: str, part: str, x: np.ndarray, t: np.ndarray) -> None:
