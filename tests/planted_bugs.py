@@ -26,7 +26,8 @@ from crossnn.parity.experiments import first_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.layers import layer_subjects
 from crossnn.parity.networks import network_subjects
-from crossnn.parity.optimizers import PARAM, SHAPES, optimizer_steps
+from crossnn.parity.optimizers import SHAPES, optimizer_steps
+from crossnn.parity.paths import PARAM
 from crossnn.runs.cell import Verdict
 
 if TYPE_CHECKING:  # a type checker sees the source folders, a test the installed package
@@ -241,9 +242,9 @@ def _edited(text: str, edits: Mapping[str, str]) -> str:
 
 def edited(row: Row, edits: Mapping[str, str]) -> Row:
     """The row with parts of its formulas replaced; an edit that touches nothing is a mistake in the table."""
-    text_keys = ("formula", "definition", "derivative")
+    text_keys = ("formula", "definition", "derivative", "inference")
     changed: dict[str, Any] = {key: _edited(getattr(row, key), edits) for key in text_keys if hasattr(row, key)}
-    for key in ("let", "update"):
+    for key in ("let", "update", "step"):
         if hasattr(row, key):
             changed[key] = [_edited(line, edits) for line in getattr(row, key)]
     new = msgspec.structs.replace(row, **changed)
@@ -292,6 +293,26 @@ def layers(name: str, number: int, **changes: Any) -> Make:
         return Mutant(subjects(msgspec.structs.replace(row, layers=lines), with_rows(pade)))
 
     return make
+
+
+# Losses of their own ------------------------------------------------------------------------------------------------
+
+
+class OwnLoss(NumpyAdapter):
+    """A backend with a loss of its own for one reduction: `compute(primitives, y, t, weights)`."""
+
+    def __init__(self, reduction: str, compute: Callable[..., Any]) -> None:
+        self.reduction, self.compute = reduction, compute
+        super().__init__()
+
+    def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
+        if knobs["reduction"] != self.reduction:
+            return None
+        return Native("own", lambda y, t, weights=None: self.compute(self.primitives, y, t, weights))
+
+
+def own_loss(reduction: str, compute: Callable[..., Any]) -> Make:
+    return lambda: OwnLoss(reduction, compute)
 
 
 # Wrong optimizers ---------------------------------------------------------------------------------------------------
@@ -484,7 +505,11 @@ def _bugs() -> Iterator[Bug]:
         "forward/flatten",
     )
     yield Bug(
-        "mean_keeps_an_axis", "mse", reduction("mean", lambda x, axis, keep: np.mean(x).reshape(1)), "loss", "ERROR"
+        "mean_keeps_an_axis",
+        "mean_absolute_error",
+        reduction("mean", lambda x, axis, keep: np.mean(x).reshape(1)),
+        "value",
+        "ERROR",
     )
     yield Bug(
         "exp_to_five_digits",
@@ -577,16 +602,14 @@ def _bugs() -> Iterator[Bug]:
     yield Bug(
         "bce_targets_exchanged",
         "binary_crossentropy",
-        edit("binary_crossentropy", "t*log(y) + (1 - t)*log1p(-y)", "(1 - t)*log(y) + t*log1p(-y)"),
+        edit("binary_crossentropy", "-(t*log_p + (1 - t)*log_q)", "-((1 - t)*log_p + t*log_q)"),
         "value",
     )
     yield Bug(
         "bce_clipped_at_1e-7",
         "binary_crossentropy",
-        mutant(
-            "binary_crossentropy",
-            let=["p = maximum(minimum(y, 1 - 1e-7), 1e-7)"],
-            formula="-(t*log(p) + (1 - t)*log1p(-p))",
+        edit(
+            "binary_crossentropy", "p = where(t > 0, y, 1)", "p = where(t > 0, maximum(minimum(y, 1 - 1e-7), 1e-7), 1)"
         ),
         "value",
     )
@@ -632,9 +655,149 @@ def _bugs() -> Iterator[Bug]:
         "value",
     )
 
+    yield Bug(
+        "gelu_is_its_approximation",
+        "gelu",
+        mutant("gelu", formula="x*sigmoid(2*sqrt(2/pi)*(x + 0.044715*x**3))", definition=""),
+        "value",
+        case="approximate=none",
+    )
+    yield Bug(
+        "erfc_as_one_minus_erf", "gelu", primitive(erfc=lambda x: 1 - NUMPY["erf"](x)), "value", case="approximate=none"
+    )
+    yield Bug(
+        "selu_with_the_digits_of_a_slide", "selu", mutant("selu", params={"alpha": 1.67326324, "scale": 1.05070098}),
+        "value",
+    )  # fmt: skip
+    yield Bug("softshrink_does_not_shift", "softshrink", edit("softshrink", "x - theta", "x"), "value")
+    yield Bug(
+        "hard_sigmoid_of_another_slope", "hard_sigmoid", edit("hard_sigmoid", '"sixth" else 2.5', '"sixth" else 3'),
+        "value", case="slope=fifth",
+    )  # fmt: skip
+    yield Bug("heaviside_zero_at_zero", "heaviside", edit("heaviside", "at_zero))", "0))"), "value")
+    yield Bug("gate_of_the_wrong_half", "glu", edit("glu", "a*soft", "b*soft"), "value", case="gate=sigmoid")
+    yield Bug(
+        "labels_counted_from_one",
+        "sparse_categorical_crossentropy_logits",
+        primitive(one_hot=lambda i, like: NUMPY["one_hot"](np.maximum(np.asarray(i) - 1, 0), like)),
+        "value",
+    )
+    yield Bug("hinge_of_labels_0_and_1", "hinge", edit("hinge", "1 - t*y", "1 - (t + 1)/2*y"), "value")
+    yield Bug(
+        "logarithm_kept_above_minus_50",
+        "binary_crossentropy",
+        edit("binary_crossentropy", "1)), -100), -100)", "1)), -50), -50)"),
+        "at y=0 t=1",
+        case="clip=log",
+    )
+    yield Bug(
+        "zero_times_infinity", "kl_divergence", edit("kl_divergence", "p = where(t > 0, y, 1)", "p = y"), "at y right"
+    )
+    yield Bug("dice_of_the_whole_batch", "dice", edit("dice", "axis=-1", "axis=None"), "value", "ERROR")
+    yield Bug("jaccard_is_dice", "jaccard", edit("jaccard", "t*(1 - y)", "0*y"), "value")
+    yield Bug("triplet_without_margin", "triplet", edit("triplet", "+ margin", "+ 0*margin"), "value")
+    yield native(
+        "weights_not_divided_by",
+        "mse",
+        own_loss("weighted_mean", lambda p, y, t, weights: p["mean"]((y - t) * (y - t) * weights)),
+        "loss",
+        case="weighted_mean",
+    )
+    yield native(
+        "sum_of_means_is_a_sum", "mse", own_loss("sum_of_means", lambda p, y, t, weights: p["sum"]((y - t) * (y - t))),
+        "loss", case="sum_of_means",
+    )  # fmt: skip
+    yield Bug("l1_l2_forgets_l1", "l1_l2", edit("l1_l2", "l1*sum(abs(w)) + ", "0*l1 + "), "value")
+    yield Bug("activity_of_the_whole_batch", "activity", edit("activity", "mean(sizes)", "sum(sizes)"), "value")
+    yield Bug("norm_of_rows", "max_norm", edit("max_norm", "axis=leading", "axis=-1"), "value")
+    yield Bug("norm_of_everything", "unit_norm", edit("unit_norm", "axis=leading", "axis=None"), "value")
+    yield Bug(
+        "epsilon_within_the_limit",
+        "max_norm",
+        edit("max_norm", "w*limit/(norm + eps), w)", "w*limit/(norm + eps), 0.99999*w)"),
+        "value",
+        case="eps_everywhere=False",
+    )
+    yield Bug(
+        "columns_point_the_other_way", "orthogonal", primitive(orthonormal=lambda x: -NUMPY["orthonormal"](x)), "value"
+    )
+    yield Bug("normal_not_truncated", "truncated_normal", edit("truncated_normal", "*c", "*z"), "value")
+    yield Bug("precision_of_nothing_is_one", "precision", edit("precision", ", undefined)", ", 1)"), "value")
+    yield Bug("recall_is_precision", "recall", edit("recall", "n = sum(t)", "n = sum(found)"), "value")
+    yield Bug(
+        "confusion_transposed",
+        "confusion_matrix",
+        edit(
+            "confusion_matrix",
+            "transpose(t) @ one_hot(argmax(y, axis=-1), y)",
+            "transpose(one_hot(argmax(y, axis=-1), y)) @ t",
+        ),
+        "value",
+    )
+    yield Bug("r2_of_the_mean_prediction", "r2", edit("r2", "(t - mean(t, axis=0", "(y - mean(t, axis=0"), "value")
+
     # layers and networks
     yield Bug("dense_adds_bias_twice", "dense", edit("dense", "+ bias", "+ 2*bias"), "value")
     yield Bug("dropout_not_scaled", "dropout", edit("dropout", "/(1 - rate)", ""), "value")
+    yield Bug("rate_of_dropout_at_inference", "dropout", mutant("dropout", inference="x*(1 - rate)"), "value")
+    yield Bug("convolution_ignores_dilation", "conv2d", edit("conv2d", "dilation=dilation", "dilation=1"), "-", "ERROR")
+    yield Bug(
+        "pooling_pads_with_zeros", "max_pool2d", edit("max_pool2d", "fill='lowest'", "fill='zero'"), "value",
+        case="padding=same",
+    )  # fmt: skip
+    yield Bug(
+        "running_mean_forgets", "batch_norm",
+        edit("batch_norm", "momentum*running_mean + (1 - momentum)*m", "(1 - momentum)*running_mean + momentum*m"),
+        "state.running_mean",
+    )  # fmt: skip
+    yield Bug(
+        "batch_statistics_at_inference",
+        "batch_norm",
+        mutant("batch_norm", inference="(x - mean(x, axis=leading))/sqrt(running_variance + eps)*gamma + beta"),
+        "value",
+        case="inference",
+    )
+    yield Bug(
+        "variance_of_three_of_four",
+        "layer_norm",
+        edit("layer_norm", "mean((x - m)**2, axis=-1, keepdims=True)", "sum((x - m)**2, axis=-1, keepdims=True)/3"),
+        "let.v",
+    )
+    yield Bug("epsilon_outside_the_root", "rms_norm", edit("rms_norm", " + eps)", ") + eps"), "value")
+    yield Bug(
+        "gates_exchanged",
+        "lstm",
+        edit(
+            "lstm",
+            "i = sigmoid(slice(z, axis=1, start=0, stop=units))",
+            "i = sigmoid(slice(z, axis=1, start=units, stop=2*units))",
+        ),
+        "step.0.i",
+    )
+    yield Bug("cell_forgets_after_adding", "lstm", edit("lstm", "c = f*c + i*g", "c = f*(c + i*g)"), "step.0.c")
+    yield Bug("output_of_the_new_cell", "lstm", edit("lstm", "h = o*tanh(c)", "h = o*c"), "step.0.h")
+    yield Bug(
+        "reset_after_is_before",
+        "gru",
+        edit("gru", "r*slice(b, axis=1, start=2*units, stop=3*units)", "slice(b, axis=1, start=2*units, stop=3*units)"),
+        "step.0.d",
+    )
+    yield Bug("update_gate_is_turned", "gru", edit("gru", "u*h + (1 - u)*n", "(1 - u)*h + u*n"), "step.0.h")
+    yield Bug("attention_not_scaled", "self_attention", edit("self_attention", "/size**0.5", ""), "let.scores")
+    yield Bug(
+        "attention_sees_the_next",
+        "self_attention",
+        edit("self_attention", "iota(scores, axis=-2) >=", "1 + iota(scores, axis=-2) >="),
+        "let.seen",
+        case="causal=True",
+    )
+    yield Bug(
+        "padding_is_attended", "cross_attention", edit("cross_attention", ", -2**100)", ", -1)"), "let.seen"
+    )  # fmt: skip
+    yield Bug(
+        "sines_and_cosines_exchanged", "sinusoidal_positions",
+        edit("sinusoidal_positions", "sin(angle), cos(angle)", "cos(angle), sin(angle)"), "value",
+    )  # fmt: skip
     yield Bug("bias_not_added", "mlp", layers("mlp", 4, use_bias=False), "forward/hidden2")
     yield Bug("similar_activation", "approximator", layers("approximator", 3, layer="pade"), "forward/tanh2")
     yield Bug("leaky_instead_of_relu", "mlp", layers("mlp", 5, layer="leaky_relu"), "forward/relu2")

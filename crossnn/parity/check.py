@@ -6,7 +6,7 @@ The backend called `oracle` is the specification itself (proof.py), with no fram
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -102,7 +102,10 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
     native = cell.implementation == "native"
     records: list[Record] = []
     nothing = f"{cell.backend} has no native {row.name}: the formula runs instead"
-    for subject in subjects_of(cell.spec, cell.files, cell.seed):
+    if isinstance(row, Optimizer) and cell.seed > 0:
+        nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
+    subjects: Sequence[Subject | Steps] = subjects_of(cell.spec, cell.files, cell.seed)
+    for number, subject in enumerate(subjects):
         own = adapter.native(row.kind, row.name, subject.settings) if native else None
         if native and own is None:
             continue
@@ -111,13 +114,13 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
             continue
         if isinstance(subject, Steps):
             values = (
-                optimizer_values(adapter, cell.mode, subject)
+                optimizer_values(adapter, cell, subject)
                 if own is None
                 else native_optimizer_values(subject, own, cell.dtype)
             )
             records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
         else:
-            values = subject_values(adapter, cell.mode, subject, own)
+            values = subject_values(adapter, cell, number, subject, own)
             if subject.tabulated:
                 records += _conventions(cell, row, subject.case, values, own)
                 continue

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from crossnn import registry
-from crossnn.adapter import Adapter, Facts, Native
+from crossnn.adapter import Adapter, Facts, Function, Native
 from crossnn.errors import BackendError, UnavailableError
 from crossnn.formula.graph import Graph, map_tree
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
 from crossnn.parity.experiments import update_quantities
-from crossnn.parity.optimizers import PARAM, STEPS, Steps
+from crossnn.parity.optimizers import Steps
+from crossnn.parity.paths import PARAM, STEPS
 from crossnn.parity.subject import Arrays, Subject
+from crossnn.runs.cell import Cell
 
 Values = dict[str, np.ndarray]
 STATE = "state."
@@ -63,21 +65,47 @@ def _tensors(adapter: Adapter, tree: Any) -> Any:
     return map_tree(adapter.tensor, tree)
 
 
-def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native | None) -> Values:
-    """Every quantity of a subject, computed by the formula or by a native implementation."""
+class Compiled:
+    """The compiled functions of the specification that was checked last: seeds differ in numbers, not in functions."""
+
+    def __init__(self) -> None:
+        self.of: tuple[object, ...] = ()
+        self.functions: dict[tuple[object, ...], Function] = {}
+
+    def get(self, cell: Cell, subject: tuple[object, ...], make: Callable[[], Function]) -> Function:
+        of = (cell.spec, cell.files, cell.implementation, cell.backend)
+        if of != self.of:
+            self.of, self.functions = of, {}
+        key = (cell.mode, cell.dtype, cell.device, cell.threads, *subject)
+        if key not in self.functions:
+            self.functions[key] = make()
+        return self.functions[key]
+
+
+COMPILED = Compiled()
+
+
+def subject_values(adapter: Adapter, cell: Cell, number: int, subject: Subject, native: Native | None) -> Values:
+    """Every quantity of the subject of this number, computed by the formula or by a native implementation."""
     if native is None:
         forward = function_of(subject.forward, "forward", adapter)
         scalar = None if subject.scalar is None else function_of(subject.scalar, "objective", adapter)
     else:
         forward, scalar = _native_functions(adapter, subject, native)
+
+    def compiled(function: Callable[[], Function], name: str) -> Function:
+        return COMPILED.get(cell, (number, subject.case, name), lambda: adapter.compile(function(), cell.mode))
+
     params, data = _tensors(adapter, subject.params), _tensors(adapter, subject.data)
-    found = adapter.compile(forward, mode)(params, data)
+    found = compiled(lambda: forward, "forward")(params, data)
     values = {name: adapter.array(value) for name, value in found.items()}
     if scalar is not None and subject.params:
-        _, gradients = adapter.compile(adapter.value_and_grad(scalar), mode)(params, data)
+        objective = scalar
+        _, gradients = compiled(lambda: adapter.value_and_grad(objective), "gradient")(params, data)
         values.update({subject.gradient_name(name): adapter.array(gradients[name]) for name in subject.params})
         if subject.update is not None:
-            update = adapter.compile(function_of(subject.update, "update", adapter), mode)
+            change = subject.update
+            update = compiled(lambda: function_of(change, "update", adapter), "update")
             trained = {name: params[name] for name in subject.update.arguments["params"]}
             own = {name: gradients[name] for name in trained}
             rest = [_tensors(adapter, subject.rest[name]) for name in ("state", "lr", "t")]
@@ -108,9 +136,12 @@ def _native_functions(
     return outputs, objective
 
 
-def optimizer_values(adapter: Adapter, mode: str, steps: Steps) -> Values:
-    """Every quantity of an optimizer's steps, by the formula."""
-    update = adapter.compile(function_of(steps.graph, "update", adapter), mode)
+def optimizer_values(adapter: Adapter, cell: Cell, steps: Steps) -> Values:
+    """Every quantity of an optimizer's steps, by the formula; compiled once for all seeds."""
+    compiled, key = steps.path.compiled, (id(adapter), cell.mode, cell.dtype, cell.device, cell.threads)
+    if key not in compiled:
+        compiled[key] = adapter.compile(function_of(steps.graph, "update", adapter), cell.mode)
+    update = compiled[key]
 
     def call(arguments: dict[str, Any]) -> tuple[Any, Any]:
         return update(*(_tensors(adapter, tree) for tree in arguments.values()))  # type: ignore[no-any-return]
