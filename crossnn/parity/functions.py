@@ -36,7 +36,7 @@ def cases(row: Row) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:
     hyper, _ = settings(row, {})
     for moved in [hyper, inputs.visible(hyper)] if hyper else [hyper]:
         for knobs in knob_choices(row):
-            if moved is hyper or not isinstance(row, Formulated) or used_params(row, knobs):
+            if moved is hyper or not knobs or not isinstance(row, Formulated) or used_params(row, knobs):
                 shown = {**knobs, **({} if moved is hyper else moved)}
                 yield " ".join(f"{key}={value}" for key, value in shown.items()) or "default", moved, knobs
 
