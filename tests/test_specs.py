@@ -203,6 +203,22 @@ BAD = {
     "bad update": ("[a]\nkind='optimizer'\nparams={lr=1.0}\nupdate=['w = w', 'w - g']", ["[a]", "line 2", "w - g"]),
     "bad let": ("[a]\nkind='activation'\nformula='q'\nlet=['q == x']", ["[a]", "let line 1", "q == x"]),
     "no learning rate": ("[o]\nkind='optimizer'\nparams={}\nupdate=['w = w - g']", ["[o]", "params", "needs lr"]),
+    "no such start": (
+        "[o]\nkind='optimizer'\nparams={lr=1.0}\nstate={v='mu'}\nupdate=['w = w - g']",
+        ["[o]", "state.v = 'mu'", "a number, w, or one of lr"],
+    ),
+    "no such slot": (
+        "[o]\nkind='optimizer'\nparams={lr=1.0}\nreduced={v='all'}\nupdate=['w = w - g']",
+        ["[o]", "reduced.v", "slots: none"],
+    ),
+    "no matrix": (
+        "[o]\nkind='optimizer'\nparams={lr=1.0}\nstate={v=0.0}\nreduced={v=-1}\nupdate=['w = w - g']",
+        ["[o]", "reduced.v = -1", "matrix"],
+    ),
+    "a name of the matrix": (
+        "[o]\nkind='optimizer'\nacts_on='matrix'\nparams={lr=1.0, rows=2.0}\nupdate=['w = w - g']",
+        ["[o]", "params", "'rows' has a meaning"],
+    ),
     "nothing learned": ("[o]\nkind='optimizer'\nparams={lr=1.0}\nupdate=['v = g']", ["[o]", "no line assigns w"]),
     "reserved key": ("[a]\nkind = 'activation'\nformula = 'x'\nsha = 'f'", ["[a]", "sha cannot be set"]),
     "not a table": ("a = 3", ["[a]", "got 3"]),

@@ -43,11 +43,7 @@ def check_values(row: Row) -> None:
             if isinstance(row, Loss):
                 _check_loss(row)
         case Optimizer():
-            hyper = [name for name in row.params if name != "lr"]
-            _check_names("params", hyper, UPDATE, knobs, row.state)
-            _check_names("state", row.state, UPDATE, knobs)
-            _check_finite("params", row.params.values())
-            _check_finite("state", (start for start in row.state.values() if not isinstance(start, str)))
+            _check_optimizer(row)
         case Layer():
             _check_layer(row)
         case Network():
@@ -105,6 +101,22 @@ def _check_finite(key: str, values: Iterable[float]) -> None:
     for value in values:
         if not math.isfinite(value):
             raise SpecError(f"{key}: {value!r} is not a finite number")
+
+
+def _check_optimizer(row: Optimizer) -> None:
+    given = (*UPDATE, "rows", "columns") if row.acts_on == "matrix" else UPDATE
+    _check_names("params", [name for name in row.params if name != "lr"], given, row.knobs, row.state)
+    _check_names("state", row.state, given, row.knobs)
+    _check_finite("params", row.params.values())
+    _check_finite("state", (start for start in row.state.values() if not isinstance(start, str)))
+    for slot, start in row.state.items():
+        if isinstance(start, str) and start not in ("w", *row.params):
+            raise SpecError(f"state.{slot} = {start!r}: a number, w, or one of {choices(row.params)}")
+    for slot, axis in row.reduced.items():
+        if slot not in row.state:
+            raise SpecError(f"reduced.{slot}: no such state slot; slots: {choices(row.state) or 'none'}")
+        if axis != "all" and row.acts_on != "matrix":
+            raise SpecError(f'reduced.{slot} = {axis}: only a matrix has this axis; write acts_on = "matrix" or "all"')
 
 
 def _check_layer(row: Layer) -> None:
