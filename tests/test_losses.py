@@ -244,6 +244,6 @@ def test_a_certain_prediction(name: str) -> None:
 def test_the_loss_of_no_samples_is_tabulated_and_not_judged(name: str, mode: str) -> None:
     found = check(Cell(task="check", spec=name, backend="numpy", mode=mode))
     (empty,) = [record for record in found if "no samples" in record.case]
-    assert (empty.verdict, empty.quantity) == ("KINK", "loss")
+    assert (empty.verdict, empty.quantity) == ("KINK", "loss of no samples")
     assert empty.worst is not None
     assert (empty.worst.expected, empty.worst.actual) == ("a convention", "nan")

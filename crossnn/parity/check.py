@@ -122,7 +122,7 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
         else:
             values = subject_values(adapter, cell, number, subject, own)
             if subject.tabulated:
-                records += _conventions(cell, row, subject.case, values, own)
+                records += _conventions(cell, row, subject, values, own)
                 continue
             references: Mapping[str, Reference] = subject.references(cell.dtype)
             if all(values[name].shape == references[name].exact.hi.shape for name in values):
@@ -169,16 +169,15 @@ def _hint(found: Judgement, dtype: str) -> str:
     return ""
 
 
-def _conventions(cell: Cell, row: Row, case: str, values: Values, native: Native | None) -> list[Record]:
+def _conventions(cell: Cell, row: Row, subject: Subject, values: Values, native: Native | None) -> list[Record]:
     """What has no right value, such as the mean of no samples: tabulated, not judged."""
-    return [
-        _record(
-            cell, row, quantity, Judgement("KINK", worst=Worst((), "a convention", f"{float(value):.6g}")), case,
-            native.call if native else "",
-        )
-        for quantity, value in values.items()
-        if value.size == 1
-    ]  # fmt: skip
+    records = []
+    for quantity in subject.order:
+        value = values[quantity]
+        shown = f"{float(value):.6g}" if value.shape == () else f"a tensor of shape {value.shape}"
+        found = Judgement("KINK", worst=Worst((), "a convention", shown))
+        records.append(_record(cell, row, quantity, found, subject.case, native.call if native else ""))
+    return records
 
 
 def _kinks(cell: Cell, row: Row, subject: Subject, values: Values, native: Native | None) -> list[Record]:

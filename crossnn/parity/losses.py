@@ -43,6 +43,7 @@ class _LossSubject:
         self.row, self.hyper, self.knobs, self.by = row, hyper, knobs, by
         generator = inputs.generator_for(row.name, seed)
         self.params, self.data = loss_inputs(row, generator, hyper)
+        self.total = "value" if by.by == "none" else "loss of no samples" if by.samples == 0 else "loss"
         self.ends: dict[str, str] = {}
         if by.samples is not None:
             self.params, self.data = (
@@ -93,10 +94,10 @@ class _LossSubject:
         if weight is not None and self.by.weights == "class":
             weight = weight_of_samples(self.row, weight, names["y"], names["t"])
         total = reduced(value, self.by.by, weight)
-        found = {"value": total} if self.by.by == "none" else {"value": value, "loss": total}
+        found = {"value": value, self.total: total}
         for name, target in self.ends.items():
             found[f"at {name}"] = GRAPH["mean"](self._record(text, {"y": params[name], "t": data[target]}))
-        return {"loss": total} if self.by.samples == 0 else found
+        return {self.total: total} if self.by.samples == 0 else found
 
     def subject(self, case: str) -> Subject:
         shapes = shapes_of(self.params, self.data)
@@ -107,7 +108,9 @@ class _LossSubject:
         def scalar(text: str) -> Graph:
             def function(params: Any, data: Any) -> Node:
                 found = self._results(text, params, data)
-                first = GRAPH["sum"](data["weights"] * found["value"]) if self.by.by == "none" else found["loss"]
+                first = found[self.total]
+                if self.by.by == "none":
+                    first = GRAPH["sum"](data["weights"] * first)
                 for name in self.ends:
                     first = GRAPH["add"](first, found[f"at {name}"])
                 return first
@@ -122,10 +125,10 @@ class _LossSubject:
             forward(definition) if definition else None, scalar(definition) if definition else None,
             elementwise=True, gradient_names=self._gradient_names(), kinks=self._kinks(),
             calls={
-                "value" if self.by.by == "none" else "loss": (*arguments, *([WEIGHTS] if self.by.weights else [])),
+                self.total: (*arguments, *([WEIGHTS] if self.by.weights else [])),
                 **{f"at {name}": (name, target) for name, target in self.ends.items()},
             },
-            tabulated=self.by.samples == 0,
+            tabulated=self.by.samples == 0, order=(self.total,) if self.by.samples == 0 else (),
         )  # fmt: skip
 
     def _gradient_names(self) -> dict[str, str]:

@@ -103,7 +103,10 @@ def kink_blocks(records: Iterable[Record]) -> list[Block]:
     rows = [[*key, *(", ".join(found.get(head, [])) for head in heads)] for key, found in groups.items()]
     return [
         Heading(3, "Conventions at kinks"),
-        Text("Where a function has no derivative every slope between the one-sided ones is right; these were chosen."),
+        Text(
+            "Where a function has no derivative every slope between the one-sided ones is right, and the mean of no "
+            "samples is 0/0; these were chosen."
+        ),
         Table(["what", "quantity", "setting", *(f"{backend}\n{mode}" for backend, mode in heads)], rows),
     ]
 
