@@ -9,8 +9,8 @@ import pytest
 
 from crossnn import registry
 from crossnn.errors import BackendError, UnavailableError
-from crossnn.parity import compute
-from crossnn.parity.compute import started
+from crossnn.parity import backend
+from crossnn.parity.backend import Started, started
 from crossnn.runs.cell import Cell
 from crossnn.runs.execute import run_cell
 
@@ -84,7 +84,8 @@ def test_a_device_that_is_not_here_is_not_run() -> None:
 def test_a_backend_that_silently_computes_short_is_refused_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = registry.load("numpy")
     monkeypatch.setattr(adapter, "tensor", lambda array: np.asarray(array, np.float32))
-    monkeypatch.setattr(compute, "_adapter", lambda name, state={}: (adapter, state))
+    short = Started(adapter)
+    monkeypatch.setattr(backend, "_loaded", lambda name: short)
     for _ in range(2):
         with pytest.raises(BackendError, match="started for float64 but computes in float32"):
             started("numpy", "cpu", "float64", 1)

@@ -10,7 +10,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -63,9 +63,15 @@ class Catalogue:
 
 def load_catalogue(files: Sequence[str] = ()) -> Catalogue:
     """The built-in specifications, and those of `files`, whose rows replace built-in rows of the same name."""
+    return _catalogue(tuple((file, _text_of(file)) for file in files))
+
+
+@lru_cache(maxsize=8)
+def _catalogue(files: tuple[tuple[str, str], ...]) -> Catalogue:
+    """The same, of files and what stands in them: a file that is changed is read again, no other is."""
     rows: dict[str, Row] = dict(_built_in())
-    for file in files:
-        rows.update(read_file(file))
+    for file, text in files:
+        rows.update(read_text(text, file))
     return Catalogue(_with_parts(rows))
 
 
@@ -106,8 +112,8 @@ def _built_in() -> Mapping[str, Row]:
     return rows
 
 
-def read_file(file: str) -> dict[str, Row]:
-    """The rows of one file of the user's."""
+def _text_of(file: str) -> str:
+    """The text of one file of the user's."""
     path = Path(file)
     try:
         found = path.stat()
@@ -115,12 +121,11 @@ def read_file(file: str) -> dict[str, Row]:
             raise SpecError(f"{file}: not a regular file, which every worker process could read again; save it as one")
         if found.st_size > MAX_BYTES:
             raise SpecError(f"{file}: {found.st_size} bytes; a specification file has at most {MAX_BYTES}")
-        text = path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise SpecError(f"{file}: cannot be read ({error.strerror}); give a TOML file of specifications") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{file}: not UTF-8 text (byte {error.start}); TOML files are UTF-8") from None
-    return read_text(text, file)
 
 
 def read_text(text: str, file: str) -> dict[str, Row]:

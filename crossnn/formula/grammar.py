@@ -19,6 +19,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from crossnn.errors import FormulaError, choices
 from crossnn.formula.limits import (
@@ -52,6 +53,9 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.NotEq: "not_equal",
 }
 
+READ = 1024
+"""So many formulas are kept once they are read: a row is recorded again for every case and seed."""
+
 Knobs = Mapping[str, bool | str]
 
 
@@ -68,7 +72,7 @@ class Formula:
         """The text that `tree` was read from: what stands right of the `=` of an update line."""
         return (self.text.split("=", 1)[1] if self.target else self.text).strip()
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """Free names: variables, parameters and knobs, without the primitives that are called and the settings that
         options name."""
@@ -82,12 +86,23 @@ class Formula:
 
 def parse(text: str) -> Formula:
     """Read one formula; raises FormulaError for anything outside the grammar."""
-    return Formula(text, _checked(text, _python_tree(text)))
+    check_text(text)
+    return _formula(text)
 
 
 def parse_assignment(text: str) -> Formula:
     """Read one update line, `name = formula`."""
     check_text(text)
+    return _assignment(text)
+
+
+@lru_cache(maxsize=READ)
+def _formula(text: str) -> Formula:
+    return Formula(text, _checked(text, _python_tree(text)))
+
+
+@lru_cache(maxsize=READ)
+def _assignment(text: str) -> Formula:
     match = re.match(r"\s*([A-Za-z_]\w*)\s*=(?!=)", text)
     if match is None:
         raise FormulaError(f"an update line must read 'name = formula', got {shorten(text)!r}")

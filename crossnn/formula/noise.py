@@ -23,6 +23,7 @@ from crossnn.formula.graph import Graph, Node, leaves, map_tree
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.numpy_runs import compute
 from crossnn.formula.primitives import PRIMITIVES
+from crossnn.formula.remembered import remembered
 
 EPSILON = 2.0**-24
 RUNS = 12
@@ -44,6 +45,11 @@ def noise_scales(
     graph: Graph, arguments: Mapping[str, Any], dtype: str, seed: int = 0, runs: int = RUNS
 ) -> list[np.ndarray]:
     """The noise scale of every element of every result, in units of one roundoff; 0 means exact."""
+    asked = ["noise", dtype, seed, runs]
+    return remembered(asked, graph, arguments, partial(_scales_of, graph, arguments, dtype, seed, runs))
+
+
+def _scales_of(graph: Graph, arguments: Mapping[str, Any], dtype: str, seed: int, runs: int) -> list[np.ndarray]:
     given = {name: map_tree(lambda one: np.asarray(one, np.float64)[None], tree) for name, tree in arguments.items()}
     generator = np.random.default_rng([seed, runs])
     spread: list[Any] = [0.0] * len(graph.results)

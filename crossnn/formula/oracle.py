@@ -23,6 +23,7 @@ from crossnn.formula.graph import Graph, Node, leaves, map_tree
 from crossnn.formula.oracle_arrays import oracle_arrays
 from crossnn.formula.precise import ExponentError, Precise, last_digits, unbounded
 from crossnn.formula.primitives import PRIMITIVES
+from crossnn.formula.remembered import remembered
 
 FIRST_DIGITS = 50
 WIDE_DIGITS = 400
@@ -202,10 +203,16 @@ def exact(graph: Graph, arguments: Mapping[str, Any]) -> list[Exact]:
     """The true values of the results, in order. The precision doubles until a level agrees everywhere with the level
     below, every last digit of which was shaken; where a shaken digit decides (a tie, a kink), two levels that are wide
     enough for every float64 decide alone."""
-    try:
-        return _decided(graph, arguments, Precise)
-    except ExponentError:  # rare; mpmath takes ten times as long
-        return _decided(graph, arguments, unbounded)
+
+    def parts() -> list[np.ndarray]:
+        try:
+            found = _decided(graph, arguments, Precise)
+        except ExponentError:  # rare; mpmath takes ten times as long
+            found = _decided(graph, arguments, unbounded)
+        return [part for one in found for part in (one.hi, one.lo)]
+
+    both = remembered(["exact"], graph, arguments, parts)
+    return [Exact(hi, lo) for hi, lo in zip(both[::2], both[1::2], strict=True)]
 
 
 def _decided(graph: Graph, arguments: Mapping[str, Any], context_of: Callable[[int], Any]) -> list[Exact]:

@@ -18,14 +18,8 @@ from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
 from crossnn.errors import CrossnnError, UnavailableError
 from crossnn.formula.oracle import Exact
-from crossnn.parity.compute import (
-    Values,
-    first_mode,
-    native_optimizer_values,
-    optimizer_values,
-    started,
-    subject_values,
-)
+from crossnn.parity.backend import first_mode, native_of, started
+from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, subject_values
 from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step, study_step
 from crossnn.parity.functions import function_subjects
@@ -105,8 +99,8 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
     if isinstance(row, Optimizer) and cell.seed > 0:
         nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
     subjects: Sequence[Subject | Steps] = subjects_of(cell.spec, cell.files, cell.seed)
-    for number, subject in enumerate(subjects):
-        own = adapter.native(row.kind, row.name, subject.settings) if native else None
+    for subject in subjects:
+        own = native_of(adapter, row.kind, row.name, subject.settings) if native else None
         if native and own is None:
             continue
         if own is not None and own.modes and cell.mode not in own.modes:
@@ -114,13 +108,13 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
             continue
         if isinstance(subject, Steps):
             values = (
-                optimizer_values(adapter, cell, subject)
+                optimizer_values(adapter, cell.mode, subject)
                 if own is None
                 else native_optimizer_values(subject, own, cell.dtype)
             )
             records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
         else:
-            values = subject_values(adapter, cell, number, subject, own)
+            values = subject_values(adapter, cell.mode, subject, own)
             if subject.tabulated:
                 records += _conventions(cell, row, subject, values, own)
                 continue

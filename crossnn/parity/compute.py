@@ -5,107 +5,77 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from crossnn import registry
-from crossnn.adapter import Adapter, Facts, Function, Native
-from crossnn.errors import BackendError, UnavailableError
+from crossnn.adapter import Adapter, Native
+from crossnn.formula.fingerprint import fingerprint, simplified
 from crossnn.formula.graph import Graph, map_tree
-from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
+from crossnn.parity.backend import once
 from crossnn.parity.experiments import update_quantities
 from crossnn.parity.optimizers import Steps
 from crossnn.parity.paths import PARAM, STEPS
 from crossnn.parity.subject import Arrays, Subject
-from crossnn.runs.cell import Cell
 
 Values = dict[str, np.ndarray]
 STATE = "state."
 """How the names of new running statistics begin."""
 
 
-@cache
-def _adapter(name: str) -> tuple[Adapter, dict[str, Any]]:
-    return registry.load(name), {}
-
-
-def first_mode(name: str) -> str:
-    """The mode in which a backend runs every primitive as it is called."""
-    return _adapter(name)[0].modes[0]
-
-
-def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, Facts]:
-    """The backend, started for this device and dtype, with a canary: one number that a shorter dtype cannot hold."""
-    adapter, state = _adapter(name)
-    wanted = (device, dtype, threads)
-    if state.get("wanted") != wanted:
-        state.pop("wanted", None)
-        try:
-            state["facts"] = adapter.start(device, dtype, threads)
-        except BackendError as error:
-            raise UnavailableError(str(error)) from error
-        if dtype == "float64":
-            canary = np.array([1.0 + 2.0**-40])
-            back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
-            if back.dtype != np.float64 or back[0] != canary[0]:
-                raise BackendError(f"backend {name!r} was started for float64 but computes in {back.dtype}")
-        state["wanted"] = wanted
-    return adapter, state["facts"]
-
-
 def function_of(graph: Graph, name: str, adapter: Adapter) -> Callable[..., Any]:
     """The graph as a compiled Python function over the adapter's primitives."""
-    return compile_graph(simplify(graph), name, adapter.primitives, adapter.spelling, adapter.namespace)
+    return compile_graph(simplified(graph), name, adapter.primitives, adapter.spelling, adapter.namespace)
+
+
+def compiled_graph(
+    case: str, graph: Graph, name: str, adapter: Adapter, mode: str, differentiate: bool = False
+) -> Callable[..., Any]:
+    """The graph, or its value and gradient, compiled by the backend; once for graphs alike of the same case."""
+
+    def make() -> Any:
+        function = function_of(graph, name, adapter)
+        return adapter.compile(adapter.value_and_grad(function) if differentiate else function, mode)
+
+    compiled: Callable[..., Any] = once(adapter, (case, name, fingerprint(graph), mode, differentiate), make)
+    return compiled
+
+
+def _compiled(
+    adapter: Adapter, mode: str, subject: Subject, native: Native | None
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """Forward, and value and gradient of the objective where there is one, in the backend's mode."""
+    if native is None:
+        forward = compiled_graph(subject.case, subject.forward, "forward", adapter, mode)
+        if subject.scalar is None or not subject.params:
+            return forward, None
+        return forward, compiled_graph(subject.case, subject.scalar, "objective", adapter, mode, differentiate=True)
+
+    def make() -> Any:
+        forward, scalar = _native_functions(adapter, subject, native)
+        gradient = adapter.compile(adapter.value_and_grad(scalar), mode) if subject.params else None
+        return native, adapter.compile(forward, mode), gradient
+
+    asked = (subject.native_quantity, subject.inputs, tuple(subject.calls.items()), bool(subject.params))
+    _, forward, gradient = once(adapter, (subject.case, native.call, id(native), mode, asked), make)
+    return forward, gradient
 
 
 def _tensors(adapter: Adapter, tree: Any) -> Any:
     return map_tree(adapter.tensor, tree)
 
 
-class Compiled:
-    """The compiled functions of the specification that was checked last: seeds differ in numbers, not in functions."""
-
-    def __init__(self) -> None:
-        self.of: tuple[object, ...] = ()
-        self.functions: dict[tuple[object, ...], Function] = {}
-
-    def get(self, cell: Cell, subject: tuple[object, ...], make: Callable[[], Function]) -> Function:
-        of = (cell.spec, cell.files, cell.implementation, cell.backend)
-        if of != self.of:
-            self.of, self.functions = of, {}
-        key = (cell.mode, cell.dtype, cell.device, cell.threads, *subject)
-        if key not in self.functions:
-            self.functions[key] = make()
-        return self.functions[key]
-
-
-COMPILED = Compiled()
-
-
-def subject_values(adapter: Adapter, cell: Cell, number: int, subject: Subject, native: Native | None) -> Values:
-    """Every quantity of the subject of this number, computed by the formula or by a native implementation."""
-    if native is None:
-        forward = function_of(subject.forward, "forward", adapter)
-        scalar = None if subject.scalar is None else function_of(subject.scalar, "objective", adapter)
-    else:
-        forward, scalar = _native_functions(adapter, subject, native)
-
-    def compiled(function: Callable[[], Function], name: str) -> Function:
-        return COMPILED.get(cell, (number, subject.case, name), lambda: adapter.compile(function(), cell.mode))
-
+def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native | None) -> Values:
+    """Every quantity of a subject, computed by the formula or by a native implementation."""
+    forward, gradient = _compiled(adapter, mode, subject, native)
     params, data = _tensors(adapter, subject.params), _tensors(adapter, subject.data)
-    found = compiled(lambda: forward, "forward")(params, data)
-    values = {name: adapter.array(value) for name, value in found.items()}
-    if scalar is not None and subject.params:
-        objective = scalar
-        _, gradients = compiled(lambda: adapter.value_and_grad(objective), "gradient")(params, data)
+    values = {name: adapter.array(value) for name, value in forward(params, data).items()}
+    if gradient is not None:
+        _, gradients = gradient(params, data)
         values.update({subject.gradient_name(name): adapter.array(gradients[name]) for name in subject.params})
         if subject.update is not None:
-            change = subject.update
-            update = compiled(lambda: function_of(change, "update", adapter), "update")
+            update = compiled_graph(subject.case, subject.update, "update", adapter, mode)
             trained = {name: params[name] for name in subject.update.arguments["params"]}
             own = {name: gradients[name] for name in trained}
             rest = [_tensors(adapter, subject.rest[name]) for name in ("state", "lr", "t")]
@@ -118,15 +88,16 @@ def _native_functions(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Forward and objective in terms of the framework's own implementation."""
     total = adapter.primitives["sum"]
+    calls, inputs, quantity = subject.calls, subject.inputs, subject.native_quantity
 
     def outputs(params: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         given = {**params, **data}
-        if subject.calls:
-            return {what: native.function(*(given[name] for name in names)) for what, names in subject.calls.items()}
-        rest = {name: value for name, value in given.items() if name not in (*subject.inputs, "weights")}
-        found = native.function(rest, *(given[name] for name in subject.inputs))
+        if calls:
+            return {what: native.function(*(given[name] for name in names)) for what, names in calls.items()}
+        rest = {name: value for name, value in given.items() if name not in (*inputs, "weights")}
+        found = native.function(rest, *(given[name] for name in inputs))
         value, statistics = found if isinstance(found, tuple) else (found, {})
-        return {subject.native_quantity: value, **{f"{STATE}{name}": new for name, new in statistics.items()}}
+        return {quantity: value, **{f"{STATE}{name}": new for name, new in statistics.items()}}
 
     def objective(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         found = {what: value for what, value in outputs(params, data).items() if not what.startswith(STATE)}
@@ -136,12 +107,9 @@ def _native_functions(
     return outputs, objective
 
 
-def optimizer_values(adapter: Adapter, cell: Cell, steps: Steps) -> Values:
-    """Every quantity of an optimizer's steps, by the formula; compiled once for all seeds."""
-    compiled, key = steps.path.compiled, (id(adapter), cell.mode, cell.dtype, cell.device, cell.threads)
-    if key not in compiled:
-        compiled[key] = adapter.compile(function_of(steps.graph, "update", adapter), cell.mode)
-    update = compiled[key]
+def optimizer_values(adapter: Adapter, mode: str, steps: Steps) -> Values:
+    """Every quantity of an optimizer's steps, by the formula."""
+    update = compiled_graph(steps.case, steps.graph, "update", adapter, mode)
 
     def call(arguments: dict[str, Any]) -> tuple[Any, Any]:
         return update(*(_tensors(adapter, tree) for tree in arguments.values()))  # type: ignore[no-any-return]

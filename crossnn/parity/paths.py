@@ -1,12 +1,12 @@
 """The update of an optimizer in one of its cases, as graphs: one step, and several in a row.
 
-Made once for all seeds, which differ in numbers only; what a backend has compiled of it is kept with it.
+Made once for all seeds, which differ in numbers only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +31,6 @@ class Path:
     hyper: Mapping[str, float]
     knobs: Mapping[str, Any]
     shape: Shape
-    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
 
     @cached_property
     def stated(self) -> Graph:

@@ -6,21 +6,20 @@ with respect to `params` are compared. The truth comes from `definition` graphs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from crossnn.formula.derive import gradient_graph
 from crossnn.formula.evaluate import evaluate
+from crossnn.formula.fingerprint import Alike, differentiated, joined, simplified
 from crossnn.formula.graph import Graph, Node, shape_of
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.formula.numpy_meaning import numpy_meaning
 from crossnn.formula.oracle import Exact, exact
 from crossnn.formula.shapes import Shape
-from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
 from crossnn.parity.judge import Reference, ratios
 from crossnn.parity.rule import LIMIT
@@ -31,6 +30,11 @@ Arrays = dict[str, np.ndarray]
 def shapes_of(params: Arrays, data: Arrays) -> dict[str, dict[str, Shape]]:
     """The shapes with which a function of (params, data) is recorded."""
     return {"params": {k: shape_of(v) for k, v in params.items()}, "data": {k: shape_of(v) for k, v in data.items()}}
+
+
+@lru_cache(maxsize=64)
+def _compiled(key: Alike, name: str, dtype: str) -> Callable[..., Any]:
+    return compile_graph(key.graph, name, numpy_meaning(dtype))
 
 
 def _is_short(value: Any) -> bool:
@@ -84,40 +88,41 @@ class Subject:
 
     @cached_property
     def forward_graph(self) -> Graph:
-        return simplify(self.forward)
+        return simplified(self.forward)
 
     @cached_property
     def gradient(self) -> Graph | None:
         """The gradient of what backends are given: the simplified objective, in whose order cotangents add up."""
-        return None if self.scalar is None else simplify(gradient_graph(simplify(self.scalar), "params"))
+        return None if self.scalar is None else simplified(differentiated(simplified(self.scalar), "params"))
 
     @cached_property
     def truth(self) -> dict[str, Exact]:
         """The oracle's value of every quantity."""
-        found = dict(zip(self.forward.result, exact(self.definition or self.forward, self.arguments), strict=True))
         scalar = self.scalar_definition or self.scalar
-        if scalar is not None:
-            _, *gradients = exact(gradient_graph(scalar, "params"), self.arguments)
-            found.update(zip(map(self.gradient_name, self.params), gradients, strict=True))
+        gradient = None if scalar is None else differentiated(scalar, "params")
+        return self._named(exact(*self._whole(self.definition or self.forward, gradient, self.step)))
+
+    def _whole(self, *graphs: Graph | None) -> tuple[Graph, dict[str, Any]]:
+        """Forward, gradient and step as one graph, with its arguments."""
+        rest = {} if self.step is None else self.rest
+        return joined(*(graph for graph in graphs if graph is not None)), {**self.arguments, **rest}
+
+    def _named(self, results: list[Any]) -> dict[str, Any]:
+        """The results of such a graph by quantity; the objective, of which a gradient is given, is none."""
+        names: list[str | None] = [*self.forward.result]
+        if self.scalar is not None:
+            names += [None, *map(self.gradient_name, self.params)]
         if self.step is not None:
-            found.update(zip(self.step.result, exact(self.step, {**self.arguments, **self.rest}), strict=True))
-        return found
+            names += self.step.result
+        return {name: result for name, result in zip(names, results, strict=True) if name is not None}
 
     def gradient_name(self, param: str) -> str:
         return self.gradient_names.get(param, f"gradient/{param}")
 
     def noise(self, dtype: str, seed: int = 0, runs: int = RUNS) -> dict[str, np.ndarray]:
         """The noise scale of every quantity."""
-        found = dict(
-            zip(self.forward.result, noise_scales(self.forward_graph, self.arguments, dtype, seed, runs), strict=True)
-        )
-        if self.gradient is not None:
-            _, *gradients = noise_scales(self.gradient, self.arguments, dtype, seed, runs)
-            found.update(zip(map(self.gradient_name, self.params), gradients, strict=True))
-        if self.step is not None:
-            whole = noise_scales(simplify(self.step), {**self.arguments, **self.rest}, dtype, seed, runs)
-            found.update(zip(self.step.result, whole, strict=True))
-        return found
+        step = None if self.step is None else simplified(self.step)
+        return self._named(noise_scales(*self._whole(self.forward_graph, self.gradient, step), dtype, seed, runs))
 
     def references(self, dtype: str) -> dict[str, Reference]:
         """Truth and legitimate noise of every quantity for a dtype; measured once."""
@@ -169,7 +174,7 @@ class Subject:
 
         def run(graph: Graph, name: str) -> Any:
             if not flush:
-                return compile_graph(graph, name, meaning)(**short)
+                return _compiled(Alike(graph), name, "float32")(**short)
             return evaluate(graph, meaning, short, lambda node: float(node.options["value"]), flushed)
 
         with np.errstate(all="ignore"):

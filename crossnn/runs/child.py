@@ -36,13 +36,23 @@ class ChildTimeoutError(Exception):
 class Child:
     """A running worker for one backend on one device."""
 
-    def __init__(self, backend: str, device: str, threads: int, *, execute: str = EXECUTE, probe: bool = False) -> None:
+    def __init__(
+        self,
+        backend: str,
+        device: str,
+        threads: int,
+        *,
+        execute: str = EXECUTE,
+        folder: str | None = None,
+        probe: bool = False,
+    ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._buffer = b""
         self._killing, self._killed = threading.Lock(), False
         command = [sys.executable, "-P", "-m", "crossnn.runs.worker", "--backend", backend, "--execute", execute]
+        command += [*(["--folder", folder] if folder else []), *(["--probe"] if probe else [])]
         self._process = subprocess.Popen(
-            [*command, "--probe"] if probe else command,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -1,5 +1,5 @@
 """Runs cells in child processes: one per backend, a few at a time, so that one backend's crash, hang or hunger for
-memory costs that cell and nothing else.
+memory costs that cell and nothing else. Where fewer backends are left than may run, two children share the longest.
 
 Every cell ends in exactly one call of `sink(done, records)`, made by the thread that called `run`: the journal behind
 it needs no lock, and what was handed over is safe whatever happens next.
@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -21,6 +20,7 @@ import msgspec
 from crossnn.errors import CrossnnError
 from crossnn.runs.cell import Cell, Done, Record
 from crossnn.runs.child import Child, ChildEndedError, ChildTimeoutError
+from crossnn.runs.lanes import Lane, lanes_of, longest, shared_folder
 from crossnn.runs.signals import deaf_to_interrupts, terminate_like_interrupt
 from crossnn.runs.wire import Result, decode_answer, failure
 from crossnn.runs.worker import EXECUTE
@@ -46,16 +46,6 @@ class Watcher(Protocol):
     def finished(self, done: Done, records: Sequence[Result]) -> None: ...
 
 
-@dataclass(frozen=True)
-class _Lane:
-    """The cells that one child after another works through."""
-
-    backend: str
-    device: str
-    threads: int
-    cells: deque[Cell]
-
-
 def run(
     cells: Sequence[Cell],
     sink: Sink,
@@ -71,41 +61,42 @@ def run(
 
     `execute` is the dotted path of the function that the workers call.
     """
-    crew = _Crew(timeout, dict(kinds or {}), execute)
     able = [cell for cell in cells if cell.backend not in (not_run or {})]
-    lanes = _lanes(able)
-    try:
-        with terminate_like_interrupt():
-            for cell in cells:
-                if not_run and cell.backend in not_run:
-                    crew.skip(cell, not_run[cell.backend])
-            crew.work(lanes, jobs, sink, progress)
-    except KeyboardInterrupt:
-        with deaf_to_interrupts():
+    with shared_folder(able) as folder:
+        crew = _Crew(timeout, dict(kinds or {}), execute, folder)
+        try:
+            with terminate_like_interrupt():
+                for cell in cells:
+                    if not_run and cell.backend in not_run:
+                        crew.skip(cell, not_run[cell.backend])
+                crew.work(lanes_of(able), jobs, sink, progress)
+        except KeyboardInterrupt:
+            with deaf_to_interrupts():
+                crew.stop()
+                finished = crew.drain(sink, progress)
+            raise InterruptedRunError(f"interrupted: {finished} of {len(cells)} cells are finished") from None
+        finally:
             crew.stop()
-            finished = crew.drain(sink, progress)
-        raise InterruptedRunError(f"interrupted: {finished} of {len(cells)} cells are finished") from None
-    finally:
-        crew.stop()
 
 
 class _Crew:
     """The threads that each look after one child, and the queue through which they report."""
 
-    def __init__(self, timeout: float, kinds: dict[str, str], execute: str) -> None:
-        self.timeout, self.kinds, self.execute = timeout, kinds, execute
+    def __init__(self, timeout: float, kinds: dict[str, str], execute: str, folder: str | None) -> None:
+        self.timeout, self.kinds, self.execute, self.folder = timeout, kinds, execute, folder
         self.events: queue.Queue[tuple[Any, ...]] = queue.Queue()
         self.children: set[Child] = set()
         self.lock = threading.Lock()
         self.stopped = False
         self.finished = 0
 
-    def work(self, lanes: list[_Lane], jobs: int, sink: Sink, progress: Watcher | None) -> None:
-        waiting = deque(lanes)
-        running = 0
+    def work(self, lanes: list[Lane], jobs: int, sink: Sink, progress: Watcher | None) -> None:
+        waiting, begun, running = deque(lanes), list[Lane](), 0
         while True:
-            while waiting and running < max(1, jobs):
-                threading.Thread(target=self._serve, args=(waiting.popleft(),), daemon=True).start()
+            while running < max(1, jobs) and (lane := waiting.popleft() if waiting else longest(begun)):
+                begun.append(lane)
+                lane.children += 1
+                threading.Thread(target=self._serve, args=(lane, lane.children > 1), daemon=True).start()
                 running += 1
             if not running and self.events.empty():
                 return
@@ -146,33 +137,36 @@ class _Crew:
                 raise error
         return bool(event[0] == "ended")
 
-    def _serve(self, lane: _Lane) -> None:
-        """A thread: one child after another until the lane is empty."""
+    def _serve(self, lane: Lane, second: bool) -> None:
+        """A thread: one child after another until the lane is empty. A second child that does not start is no loss."""
         try:
             failed_starts = 0
             while lane.cells and not self.stopped:
                 child, reason = self._start(lane)
                 if child is not None:
                     failed_starts = 0
-                    self._feed(child, lane)
+                    self._feed(child, lane, second)
                     continue
+                if second:
+                    return
                 failed_starts += 1
                 if failed_starts == START_ATTEMPTS and not self.stopped:
                     message = f"{lane.backend} could not be started, {START_ATTEMPTS} times: {reason}"
-                    self._fail(lane.cells.popleft(), "crashed", message, 0.0)
-                    while lane.cells:
-                        self.skip(lane.cells.popleft(), message)
+                    if cell := lane.take():
+                        self._fail(cell, "crashed", message, 0.0)
+                    while cell := lane.take():
+                        self.skip(cell, message)
         except Exception as error:  # a fault of ours must reach the caller, not vanish with the thread
             self.events.put(("broken", error))
         finally:
             self.events.put(("ended",))
 
-    def _start(self, lane: _Lane) -> tuple[Child | None, str]:
+    def _start(self, lane: Lane) -> tuple[Child | None, str]:
         """A child that has said it is ready, or None and the reason."""
         with self.lock:
             if self.stopped:
                 return None, "stopped"
-            child = Child(lane.backend, lane.device, lane.threads, execute=self.execute)
+            child = Child(lane.backend, lane.device, lane.threads, execute=self.execute, folder=self.folder)
             self.children.add(child)
         try:
             child.receive(START_TIMEOUT)
@@ -184,10 +178,9 @@ class _Crew:
             return None, f"not ready after {START_TIMEOUT:g} s"
         return child, ""
 
-    def _feed(self, child: Child, lane: _Lane) -> None:
-        """Send cells until there are none, or the child is lost with one."""
-        while lane.cells and not self.stopped:
-            cell = lane.cells.popleft()
+    def _feed(self, child: Child, lane: Lane, second: bool) -> None:
+        """Send cells until there are none, or the child is lost with one. A second child begins at the other end."""
+        while not self.stopped and (cell := lane.take(last=second)):
             began = time.monotonic()
             self.events.put(("started", cell))
             try:
@@ -204,6 +197,7 @@ class _Crew:
                 self._fail(cell, "timeout", f"no answer within {self.timeout:g} s{quoted}", time.monotonic() - began)
                 return
             seconds = time.monotonic() - began
+            lane.spent(seconds)
             records = _with_kinds(decode_answer(line, cell), self.kinds)
             self.events.put(("done", Done(cell=cell, status="ok", seconds=seconds), records))
         child.close()
@@ -218,15 +212,6 @@ class _Crew:
         child.dispose()
         with self.lock:
             self.children.discard(child)
-
-
-def _lanes(cells: Sequence[Cell]) -> list[_Lane]:
-    """Cells by what a process fixes once: backend, device, threads. The longest first, so that it does not end last."""
-    lanes: dict[tuple[str, str, int], deque[Cell]] = {}
-    for cell in cells:
-        lanes.setdefault((cell.backend, cell.device, cell.threads), deque()).append(cell)
-    longest_first = sorted(lanes.items(), key=lambda item: -len(item[1]))
-    return [_Lane(*key, group) for key, group in longest_first]
 
 
 def _with_kinds(records: list[Result], kinds: Mapping[str, str]) -> list[Result]:

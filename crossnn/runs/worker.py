@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m crossnn.runs.worker")
     parser.add_argument("--backend", required=True)
     parser.add_argument("--execute", default=EXECUTE)
+    parser.add_argument("--folder", help="where the processes of a run keep truth and noise, which all need")
     parser.add_argument("--probe", action="store_true")
     options = parser.parse_args()
     answers = _private_output()
@@ -46,6 +47,8 @@ def main() -> None:
         _send(answers, json.dumps({"devices": probe(options.backend)}).encode())
         return
     execute = _resolve(options.execute)
+    if options.folder:
+        _share(options.folder)
     _preload(options.backend)
     _send(answers, b'{"ready":true}')
     for line in sys.stdin.buffer:
@@ -100,6 +103,12 @@ def _resolve(path: str) -> Execute:
     module, _, attribute = path.partition(":")
     execute: Execute = getattr(importlib.import_module(module), attribute)
     return execute
+
+
+def _share(folder: str) -> None:
+    from crossnn.formula.remembered import share
+
+    share(folder)
 
 
 def _preload(backend: str) -> None:

@@ -19,7 +19,8 @@ from crossnn.errors import SpecError, UnavailableError
 from crossnn.experiment.problem import Problem
 from crossnn.experiment.study import StudyTask
 from crossnn.experiment.task import Task
-from crossnn.parity.compute import function_of, started
+from crossnn.parity.backend import started
+from crossnn.parity.compute import function_of
 from crossnn.runs.cell import ORACLE, Cell, Record, Training
 from crossnn.training.loop import Machine, measures, numbers, walk
 from crossnn.training.reference import reference_training

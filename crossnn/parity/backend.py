@@ -1,0 +1,88 @@
+"""Backends that are started, and what they have compiled: a function of the same graph is compiled once.
+
+The same row at another seed is the same function of other numbers. What a framework traced and compiled for the first
+seed serves all; a few functions are kept, since the seeds of a row follow each other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from crossnn import registry
+from crossnn.adapter import Adapter, Facts, Native
+from crossnn.errors import BackendError, UnavailableError
+
+KEPT = 128
+"""So many functions are kept for each backend; a row of many cases has some dozens."""
+
+
+@dataclass
+class Started:
+    """An adapter, as what it was started last, and what it made since it was loaded."""
+
+    adapter: Adapter
+    wanted: tuple[str, str, int] | None = None
+    facts: Facts | None = None
+    made: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, or what it gave for this key when the adapter was started in the same way."""
+        full = (self.wanted, key)
+        if full not in self.made:
+            self.made[full] = make()
+            if len(self.made) > KEPT:
+                self.made.popitem(last=False)
+        self.made.move_to_end(full)
+        return self.made[full]
+
+
+_by_adapter: dict[int, Started] = {}
+
+
+@cache
+def _loaded(name: str) -> Started:
+    found = Started(registry.load(name))
+    _by_adapter[id(found.adapter)] = found
+    return found
+
+
+def first_mode(name: str) -> str:
+    """The mode in which a backend runs every primitive as it is called."""
+    return _loaded(name).adapter.modes[0]
+
+
+def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, Facts]:
+    """The backend, started for this device and dtype, with a canary: one number that a shorter dtype cannot hold."""
+    found = _loaded(name)
+    adapter, wanted = found.adapter, (device, dtype, threads)
+    if found.wanted != wanted or found.facts is None:
+        found.wanted = None
+        try:
+            found.facts = adapter.start(device, dtype, threads)
+        except BackendError as error:
+            raise UnavailableError(str(error)) from error
+        if dtype == "float64":
+            canary = np.array([1.0 + 2.0**-40])
+            back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
+            if back.dtype != np.float64 or back[0] != canary[0]:
+                raise BackendError(f"backend {name!r} was started for float64 but computes in {back.dtype}")
+        found.wanted = wanted
+    return adapter, found.facts
+
+
+def once(adapter: Adapter, key: Any, make: Callable[[], Any]) -> Any:
+    """`make()`; but once for each key where the adapter was started by `started`."""
+    found = _by_adapter.get(id(adapter))
+    return make() if found is None or found.wanted is None else found.once(key, make)
+
+
+def native_of(adapter: Adapter, kind: str, name: str, settings: Mapping[str, Any]) -> Native | None:
+    """`adapter.native(kind, name, settings)`, the same one for the same settings."""
+    key = ("native", kind, name, repr(sorted(settings.items())))
+    return once(adapter, key, lambda: adapter.native(kind, name, settings))  # type: ignore[no-any-return]
