@@ -209,6 +209,15 @@ def test_studies_are_one_table() -> None:
     assert table.rows == [["bowl", "20", "0.5", "1", "0.75", "closed form", "0.8", "1"]]
 
 
+def test_what_was_printed_of_members_is_one_table_too() -> None:
+    row = About(family="gate-{name}", varied={"name": "and"}, printed={"accuracy": 1.0})
+    blocks = training_blocks([training("gate-and", "oracle", 0.5, row), training("gate-and", "torch", 0.5)])
+    assert (
+        Table(["", "quantity", "printed", "here", "difference"], [["gate-and", "accuracy", "1", "0.75", "-0.25"]])
+        in blocks
+    )
+
+
 def test_a_member_whose_reference_is_missing_is_still_shown() -> None:
     table = family_table({"a": [training("a", "torch", 0.5)], "b": member(1, 2, 0.5)})
     assert [row[:3] for row in table.rows] == [["a", "-", "-"], ["b", "20", "0.5"]]

@@ -74,5 +74,6 @@ def test_enough_kinds() -> None:
     """At least thirty, of every level: primitives, gradients, functions, networks, update rules, optimizer objects."""
     assert len(BUGS) >= 100
     assert {load_catalogue().find(bug.spec).kind for bug in BUGS.values()} >= {
-        "activation", "loss", "regularizer", "constraint", "initializer", "metric", "layer", "network", "experiment", "optimizer",
+        "activation", "loss", "regularizer", "constraint", "initializer", "metric", "layer",
+        "network", "experiment", "optimizer",
     }  # fmt: skip

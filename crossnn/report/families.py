@@ -15,6 +15,7 @@ from crossnn.report.summary import number
 from crossnn.runs.cell import ORACLE, About, Training
 
 MOST_CURVES = 12
+PRINTED = ("quantity", "printed", "here", "difference")
 
 
 def about(group: Sequence[Training]) -> About:
@@ -44,6 +45,9 @@ def family_blocks(name: str, groups: Mapping[str, Sequence[Training]], file: str
     if len(sources) == 1:
         blocks.append(Text(f"Source: {sources[0]}."))
     blocks.append(family_table(groups))
+    printed = [[spec, *row] for spec, group in groups.items() if (table := printed_table(group)) for row in table.rows]
+    if printed:
+        blocks += [Text("As printed, and here:"), Table(["", *PRINTED], printed)]
     keys = list(rows[0].varied)
     if len(keys) > 1 and all(row.varied.keys() == rows[0].varied.keys() for row in rows):
         blocks += [Text(f"Held-out loss by {keys[-1]}; the smallest of each line is named at its end."), _pivot(groups)]
@@ -125,7 +129,7 @@ def printed_table(group: Sequence[Training]) -> Table | None:
         here = _measured(name, reference)
         shown, difference = ("-", "-") if here is None else (f"{here:.7g}", f"{here - value:+.4g}")
         rows.append([name.replace("@", " after epoch ").replace("_", " "), f"{value:.7g}", shown, difference])
-    return Table(["quantity", "printed", "here", "difference"], rows)
+    return Table(PRINTED, rows)
 
 
 def _measured(name: str, reference: Training) -> float | None:
