@@ -274,7 +274,9 @@ CASES: list[tuple[str, Loop, np.ndarray, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "loop", "w", "given"), CASES, ids=lambda value: str(getattr(value, "shape", value)))
+@pytest.mark.parametrize(
+    ("name", "loop", "w", "given"), CASES, ids=[f"{case[0]}-{place}" for place, case in enumerate(CASES)]
+)
 def test_takes_the_steps_of_the_paper(name: str, loop: Loop, w: np.ndarray, given: dict[str, Any]) -> None:
     hyper, knobs = settings(load_catalogue().find(name), given)
     rates = np.full(STEPS, RATES[0]) if name == "ftrl" else RATES
