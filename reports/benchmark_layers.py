@@ -2,7 +2,8 @@
 
 For each framework, in a process of its own: forward and backward (input and every parameter) of dense, conv2d, batch
 normalisation and LSTM, from the formula and by the framework's own layer. All are compared with NumPy in float64
-first, then timed in shuffled rounds; ratios are taken within a round.
+first, then timed in shuffled rounds; ratios are taken within a round. Where others use the machine, one thread and
+its processor time (`--threads 1 --clock processor`) say more than two threads and the wall clock.
 
     python reports/benchmark_layers.py --rounds 40 --threads 2 --out reports/cpu-2-cores
 """
@@ -29,7 +30,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # a first call compiles
 
 import numpy as np  # noqa: E402 (after the environment)
-from tabulate import tabulate  # noqa: E402
+from layers_report import report  # noqa: E402
 
 from crossnn.adapter import Adapter  # noqa: E402
 from crossnn.catalogue.build import settings  # noqa: E402
@@ -50,9 +51,9 @@ LAYERS: Mapping[str, tuple[Shape, Mapping[str, Any]]] = {
 }
 """The input's shape and the settings; the rest as in the catalogue. Keras and we keep the same running variance."""
 COMPILED = {"torch": ("compiled",), "tensorflow": ("graph", "xla"), "jax": ("jit",)}
-GOAL = 1.15
 VISIT = 0.03
 """Seconds of one timed visit, at least."""
+CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 class Composed:
@@ -107,13 +108,13 @@ class Composed:
 class Contender:
     """One way to run a layer, and what its steps cost."""
 
-    def __init__(self, call: str, mode: str, step: Callable[[], Any], adapter: Adapter) -> None:
-        self.call, self.mode, self.step, self.wait = call, mode, step, adapter.wait
+    def __init__(self, call: str, mode: str, step: Callable[[], Any], adapter: Adapter, clock: str) -> None:
+        self.call, self.mode, self.step, self.wait, self.clock = call, mode, step, adapter.wait, CLOCKS[clock]
         self.ms: list[float] = []
-        begin = time.perf_counter()
+        begin = self.clock()
         self.found = step()
         self.wait(self.found)
-        self.first = time.perf_counter() - begin
+        self.first = self.clock() - begin
         self.repeats = 1
         for _ in range(5):
             once = self.time()
@@ -122,10 +123,10 @@ class Contender:
 
     def time(self) -> float:
         """Seconds of one step, the wait for its results inside the clock."""
-        begin = time.perf_counter()
+        begin = self.clock()
         for _ in range(self.repeats):
             self.wait(self.step())
-        return (time.perf_counter() - begin) / self.repeats
+        return (self.clock() - begin) / self.repeats
 
     def visit(self) -> None:
         self.ms.append(self.time() * 1e3)
@@ -153,7 +154,7 @@ def processor_seconds() -> tuple[float, float]:
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK"), sum(own[:4])
 
 
-def measure(framework: str, layer: str, rounds: int) -> Iterator[dict[str, Any]]:
+def measure(framework: str, layer: str, rounds: int, clock: str) -> Iterator[dict[str, Any]]:
     """Rows of one layer: each contender, with the ratio of the formula to it."""
     composed, reference = Composed(layer), load("numpy")
     reference.start("cpu", "float64", int(THREADS))
@@ -164,12 +165,12 @@ def measure(framework: str, layer: str, rounds: int) -> Iterator[dict[str, Any]]
     contenders = []
     for mode in COMPILED[framework]:
         step, read = composed.way(adapter, mode)
-        contenders.append(Contender("formula", mode, step, adapter))
+        contenders.append(Contender("formula", mode, step, adapter, clock))
         agrees(f"{framework} {mode}: formula of {layer}", read(contenders[-1].found), truth)
-    twin = Contender("formula again", contenders[0].mode, contenders[0].step, adapter)
+    twin = Contender("formula again", contenders[0].mode, contenders[0].step, adapter, clock)
     own = importlib.import_module(f"layers_of_{framework}")
     for call, mode, step, read in own.ways(adapter, layer, composed.params, composed.data):
-        contenders.append(Contender(call, mode, step, adapter))
+        contenders.append(Contender(call, mode, step, adapter, clock))
         agrees(f"{framework} {mode}: {call}", read(contenders[-1].found), truth)
     contenders.append(twin)
     shuffle, (all_before, own_before), begin = np.random.default_rng(2), processor_seconds(), time.perf_counter()
@@ -185,22 +186,8 @@ def measure(framework: str, layer: str, rounds: int) -> Iterator[dict[str, Any]]
         yield {
             "framework": framework, "layer": layer, "call": one.call, "mode": one.mode, "against": base.mode,
             "first_s": one.first, "ms": statistics.median(one.ms), "rounds": rounds, "ratio": ratio[0],
-            "low": ratio[1], "high": ratio[2], "others": others,
+            "low": ratio[1], "high": ratio[2], "others": others, "clock": clock, "threads": int(THREADS),
         }  # fmt: skip
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    shown = []
-    for row in rows:
-        ratio = f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
-        shown.append(
-            [
-                row["framework"], row["layer"], row["call"], row["mode"], f"{row['first_s']:.2f}",
-                f"{row['ms']:.3f}", "" if row["call"] == "formula" else f"{row['against']}: {ratio}",
-            ]
-        )  # fmt: skip
-    headers = ["framework", "layer", "what runs", "mode", "first call s", "ms", "formula / this"]
-    return tabulate(shown, headers, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:
@@ -209,22 +196,33 @@ def main() -> None:
     parser.add_argument("--layer", choices=list(LAYERS), action="append")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=2, help="set before any framework is imported")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--out", type=Path, help="folder for benchmark_layers.md and benchmark_layers.json")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     layers = options.layer or list(LAYERS)
     if options.child:
         for layer in layers:
-            for row in measure(options.framework[0], layer, options.rounds):
+            for row in measure(options.framework[0], layer, options.rounds, options.clock):
                 print(json.dumps(row), flush=True)
         return
-    rows = []
+    rows, before = [], Path("/proc/loadavg").read_text().split()[0]
     for framework in options.framework or FRAMEWORKS:
         command = [sys.executable, __file__, "--child", "--framework", framework, "--rounds", str(options.rounds)]
-        command += ["--threads", THREADS, *(part for layer in layers for part in ("--layer", layer))]
+        command += [
+            "--threads",
+            THREADS,
+            "--clock",
+            options.clock,
+            *(part for layer in layers for part in ("--layer", layer)),
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    print(table(rows))
+    text = report(rows, COMPILED, (before, Path("/proc/loadavg").read_text().split()[0]))
+    print(text)
+    if options.out:
+        (options.out / "benchmark_layers.md").write_text(text, "utf-8")
+        (options.out / "benchmark_layers.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_shapes_and_names_follow_from_the_layers() -> None:
     assert mlp.prediction.shape == (5, 10)
     assert mlp.initializers["hidden1.kernel"].name == "he_normal"
     assert mlp.initializers["hidden1.bias"].name == "zeros"
-    assert mlp.keep == {"dropout.mask": pytest.approx(0.8)}
+    assert {name: law.keep for name, law in mlp.laws.items()} == {"dropout.mask": pytest.approx(0.8)}
 
 
 def test_dropout_is_gone_in_inference() -> None:

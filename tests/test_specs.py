@@ -21,6 +21,7 @@ from crossnn.catalogue.rows import (
     Network,
     Optimizer,
     Row,
+    check_formulas,
 )
 from crossnn.errors import MissingDataError, SpecError, UnknownNameError
 from crossnn.experiment.task import Task
@@ -71,6 +72,12 @@ def test_is_identified(row: Row) -> None:
     assert re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", row.name)
     assert re.fullmatch(r"[0-9a-f]{12}", row.sha)
     assert row.summary
+
+
+@each_row
+def test_is_within_the_grammar(row: Row) -> None:
+    """The loader leaves this to us, for the rows that come with crossnn."""
+    check_formulas(row)
 
 
 @each_row

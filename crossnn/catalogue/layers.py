@@ -14,7 +14,7 @@ from typing import Any
 
 from crossnn.catalogue.build import constant_value, constants
 from crossnn.catalogue.rows import Draw, Layer, Parameter
-from crossnn.errors import SpecError, choices
+from crossnn.errors import SpecError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
 from crossnn.formula.graph import GRAPH, Node, constant, record
 from crossnn.formula.options import Statics, whole_numbers
@@ -188,16 +188,15 @@ def _numbers(options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def example_shapes(row: Layer, options: Mapping[str, Any]) -> dict[str, Shape]:
-    """Shapes of the inputs with which a layer is checked and shown: small, and no two lengths equal."""
+    """Shapes of the inputs with which a layer is checked and shown: small, and lengths differ. A dimension with a name of
+    the author's own gets some length where `sizes` gives none."""
     patterns = row.input if isinstance(row.input, dict) else dict.fromkeys(row.inputs, row.input or ["batch", REST])
     sizes = {**_SIZES, **row.sizes}
 
     def shape(pattern: Sequence[str]) -> Shape:
         found: list[int] = []
         for dimension in pattern:
-            length = options.get(dimension, sizes.get(dimension))
-            if length is None:
-                raise SpecError(f"sizes: no length is known for {dimension!r}; known: {choices(sizes)}")
+            length = options.get(dimension, sizes.setdefault(dimension, 3 + len(sizes) % 5))
             found += length if isinstance(length, list) else [int(length)]
         return tuple(found)
 
