@@ -138,7 +138,8 @@ class Optimizer:
     """A Keras optimizer, its state set and read through its public `variables`, found by name; of some it has lists."""
 
     def __init__(self, own: Own, dtype: str, params: Arrays, hyper: Knobs) -> None:
-        self.own = own
+        self.own, self.dtype = own, dtype
+        keras.config.set_floatx(dtype)  # which Keras asks when an object is made, and Muon at every step
         self.params = {name: keras.Variable(array, dtype=dtype, name=name) for name, array in params.items()}
         self.optimizer = own.make(hyper)
         self.optimizer.build(list(self.params.values()))
@@ -163,6 +164,7 @@ class Optimizer:
         self.optimizer.iterations.assign(step)
 
     def step(self, gradients: Arrays, learning_rate: float) -> None:
+        keras.config.set_floatx(self.dtype)
         self.optimizer.learning_rate = learning_rate
         found = [tf.constant(gradients[name], variable.dtype) for name, variable in self.params.items()]
         self.optimizer.apply(found, list(self.params.values()))
