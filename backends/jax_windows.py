@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from crossnn.adapter import Function, Tensor
-from crossnn.formula.shapes import Shape, Window, window
-
-Lengths = int | tuple[int, ...]
+from crossnn.formula.shapes import Lengths, Shape, window
 
 _AXES: Mapping[int, tuple[str, str, str]] = {
     1: ("NWC", "WIO", "NWC"),
@@ -20,15 +18,11 @@ _AXES: Mapping[int, tuple[str, str, str]] = {
 }
 
 
-def _window(name: str, spatial: Shape, size: Lengths, strides: Lengths, dilation: Lengths, padding: str) -> Window:
-    return window(name, tuple(spatial), size, {"strides": strides, "dilation": dilation, "padding": padding})
-
-
 def windows(
     x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid", fill: str = "zero"
 ) -> Tensor:
     """Axis by axis, the strided slices that begin at each place of the window, stacked before the channels."""
-    w = _window("windows", x.shape[1:-1], size, strides, dilation, padding)
+    w = window("windows", x.shape[1:-1], size, strides, dilation, padding)
     if any(w.after):
         sides = ((0, 0), *zip(w.before, w.after, strict=True), (0, 0))
         x = jnp.pad(x, sides, constant_values=-jnp.inf if fill == "lowest" else 0)
@@ -42,7 +36,7 @@ def windows(
 def conv(
     x: Tensor, k: Tensor, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: str = "valid"
 ) -> Tensor:
-    w = _window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
     return jax.lax.conv_general_dilated(
         x, k, w.strides, tuple(zip(w.before, w.after, strict=True)), rhs_dilation=w.dilation,
         dimension_numbers=_AXES[len(w.size)], feature_group_count=groups,

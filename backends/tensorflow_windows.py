@@ -14,22 +14,16 @@ from typing import Any
 import tensorflow as tf
 
 from crossnn.adapter import Function, Tensor
-from crossnn.formula.shapes import Shape, Window, window
-
-Lengths = int | tuple[int, ...]
+from crossnn.formula.shapes import Lengths, Shape, window
 
 _FORMAT = {1: "NWC", 2: "NHWC", 3: "NDHWC"}  # without it tf.nn.convolution's eager gradient fails in 3-D
-
-
-def _window(name: str, spatial: Shape, size: Lengths, strides: Lengths, dilation: Lengths, padding: str) -> Window:
-    return window(name, tuple(spatial), size, {"strides": strides, "dilation": dilation, "padding": padding})
 
 
 def windows(
     x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid", fill: str = "zero"
 ) -> Tensor:
     """Axis by axis, the strided slices that begin at each place of the window, stacked before the channels."""
-    w = _window("windows", x.shape[1:-1], size, strides, dilation, padding)
+    w = window("windows", x.shape[1:-1], size, strides, dilation, padding)
     if any(w.after):
         value = tf.constant(float("-inf") if fill == "lowest" else 0.0, x.dtype)
         x = tf.pad(x, ((0, 0), *zip(w.before, w.after, strict=True), (0, 0)), constant_values=value)
@@ -43,7 +37,7 @@ def windows(
 def conv(
     x: Tensor, k: Tensor, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: str = "valid"
 ) -> Tensor:
-    w = _window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
     gaps, rank, rule = w.dilation, len(w.size), padding.upper()
     if max(w.strides) > 1 and max(gaps) > 1:
         k, gaps = _dilated(k, gaps), (1,) * rank
@@ -92,7 +86,7 @@ def conv_transposed(
     y: Tensor, k: Tensor, shape: Shape, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1,
     padding: str = "valid",
 ) -> Tensor:  # fmt: skip
-    w = _window("conv_transposed", shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv_transposed", shape[1:-1], k.shape[:-2], strides, dilation, padding)
     if groups == 1 and max(w.dilation) == 1:
         return tf.nn.conv_transpose(y, k, shape, w.strides, padding.upper(), _FORMAT[len(w.size)])
     return _adjoint(lambda x: conv(x, k, strides, dilation, groups, padding), shape, y)

@@ -14,9 +14,7 @@ import torch
 from torch.nn import functional, grad
 
 from crossnn.adapter import Tensor
-from crossnn.formula.shapes import Shape, Window, window
-
-Lengths = int | tuple[int, ...]
+from crossnn.formula.shapes import Lengths, Shape, Window, window
 
 _CONV: Mapping[int, Any] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 _TRANSPOSED: Mapping[int, Any] = {
@@ -25,10 +23,6 @@ _TRANSPOSED: Mapping[int, Any] = {
     3: functional.conv_transpose3d,
 }
 _KERNEL: Mapping[int, Any] = {1: grad.conv1d_weight, 2: grad.conv2d_weight, 3: grad.conv3d_weight}
-
-
-def _window(name: str, spatial: Shape, size: Lengths, strides: Lengths, dilation: Lengths, padding: str) -> Window:
-    return window(name, tuple(spatial), size, {"strides": strides, "dilation": dilation, "padding": padding})
 
 
 def _padded(x: Tensor, w: Window, value: float = 0.0) -> Tensor:
@@ -43,7 +37,7 @@ def windows(
     x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid", fill: str = "zero"
 ) -> Tensor:
     """Axis by axis, the strided slices that begin at each place of the window, stacked before the channels."""
-    w = _window("windows", x.shape[1:-1], size, strides, dilation, padding)
+    w = window("windows", x.shape[1:-1], size, strides, dilation, padding)
     x = _padded(x, w, -torch.inf if fill == "lowest" else 0.0)
     for axis, (extent, stride, gap, steps) in enumerate(zip(w.size, w.strides, w.dilation, w.out, strict=True), 1):
         every, reach = (slice(None),) * axis, (steps - 1) * stride + 1
@@ -78,7 +72,7 @@ def conv(
     x: Tensor, k: Tensor, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: str = "valid"
 ) -> Tensor:
     """torch pads both sides alike; where TensorFlow's rule wants one more zero at the end, the input is padded."""
-    w = _window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
     x, sides = (x, w.before) if w.before == w.after else (_padded(x, w), 0)
     function = _CONV[len(w.size)]
     y = function(_channels_first(x, groups), _filters_first(k), None, w.strides, sides, w.dilation, groups)
@@ -91,7 +85,7 @@ def conv_transposed(
 ) -> Tensor:  # fmt: skip
     """torch's transposed convolution takes off `padding` at both sides and appends `output_padding`, less than a
     stride; the one position too many that TensorFlow's rule can leave is cut off."""
-    w = _window("conv_transposed", shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv_transposed", shape[1:-1], k.shape[:-2], strides, dilation, padding)
     covered = [
         (out - 1) * stride + (extent - 1) * gap + 1 - 2 * before
         for out, stride, extent, gap, before in zip(w.out, w.strides, w.size, w.dilation, w.before, strict=True)
@@ -108,7 +102,7 @@ def conv_kernel(
     x: Tensor, y: Tensor, shape: Shape, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1,
     padding: str = "valid",
 ) -> Tensor:  # fmt: skip
-    w = _window("conv_kernel", x.shape[1:-1], shape[:-2], strides, dilation, padding)
+    w = window("conv_kernel", x.shape[1:-1], shape[:-2], strides, dilation, padding)
     x, y = _channels_first(_padded(x, w), groups), _channels_first(y, groups)
     first = (shape[-1], shape[-2], *shape[:-2])
     return _KERNEL[len(w.size)](x, first, y, w.strides, 0, w.dilation, groups).movedim((0, 1), (-1, -2))

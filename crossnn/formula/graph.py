@@ -203,7 +203,7 @@ class Graph:
     def trace(cls, function: Callable[..., Tree], arguments: Mapping[str, Tree]) -> Self:
         """Call `function` with symbolic inputs. `arguments` holds shapes where the function wants tensors."""
         tape: list[Node] = []
-        inputs = {name: _symbolic(tape, name, shape) for name, shape in arguments.items()}
+        inputs = {name: symbolic(tape, name, shape) for name, shape in arguments.items()}
         result = function(**inputs)
         anchor = tape[0] if tape else constant(tape, 0.0)
         return cls(inputs, map_tree(anchor.lift, result), tuple(tape))
@@ -226,9 +226,10 @@ def shape_of(array: Any) -> Shape:
     return Indices(array.shape) if array.dtype.kind in "iu" else tuple(array.shape)
 
 
-def _symbolic(tape: list[Node], name: str, shape: Tree) -> Tree:
+def symbolic(tape: list[Node], name: str, shape: Tree) -> Tree:
+    """An input of this shape; of a tree of shapes, the inputs by their own names."""
     if isinstance(shape, Mapping):
-        return {key: _symbolic(tape, key, inner) for key, inner in shape.items()}
+        return {key: symbolic(tape, key, inner) for key, inner in shape.items()}
     dtype = "index" if isinstance(shape, Indices) else "float"
     return Node(tape, "input", shape=tuple(shape), dtype=dtype, name=name)
 

@@ -13,21 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from crossnn.formula.shapes import Shape, Window, window
+from crossnn.formula.shapes import Lengths, Shape, Window, window
 
 Padding = str
-Lengths = int | tuple[int, ...]
-
-
-def _window(name: str, spatial: Shape, size: Lengths, strides: Lengths, dilation: Lengths, padding: Padding) -> Window:
-    return window(name, spatial, size, {"strides": strides, "dilation": dilation, "padding": padding})
 
 
 def windows(
     x: Any, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: Padding = "valid", fill: str = "zero"
 ) -> Any:
     """(N, *spatial, C) -> (N, *out, *size, C), a view where nothing is padded."""
-    return _windows(x, _window("windows", x.shape[1:-1], size, strides, dilation, padding), fill)
+    return _windows(x, window("windows", x.shape[1:-1], size, strides, dilation, padding), fill)
 
 
 def _windows(x: Any, w: Window, fill: str = "zero") -> Any:
@@ -48,7 +43,7 @@ def overlap_add(
     y: Any, shape: Shape, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: Padding = "valid"
 ) -> Any:
     """Every window added where it came from: the adjoint of `windows`. Loops over the places of the window only."""
-    return _overlap_add(y, shape, _window("overlap_add", tuple(shape[1:-1]), size, strides, dilation, padding))
+    return _overlap_add(y, shape, window("overlap_add", shape[1:-1], size, strides, dilation, padding))
 
 
 def _overlap_add(y: Any, shape: Shape, w: Window) -> Any:
@@ -73,7 +68,7 @@ def conv(
     x: Any, k: Any, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: Padding = "valid"
 ) -> Any:
     """(N, *spatial, C) and a kernel (*size, C/groups, F) -> (N, *out, F)."""
-    w = _window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
+    w = window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
     product = _patches(x, w, groups) @ _kernel(k, groups)
     return _joined(product, (x.shape[0], *w.out))
 
@@ -83,7 +78,7 @@ def conv_transposed(
     padding: Padding = "valid",
 ) -> Any:  # fmt: skip
     """The adjoint of `conv` in its input, which had this shape."""
-    w = _window("conv_transposed", tuple(shape[1:-1]), k.shape[:-2], strides, dilation, padding)
+    w = window("conv_transposed", shape[1:-1], k.shape[:-2], strides, dilation, padding)
     columns = _joined(_split(y, groups) @ _kernel(k, groups).swapaxes(-1, -2), (shape[0], *w.out))
     channels = shape[-1] // groups
     patches = columns.reshape(*columns.shape[:-1], groups, *w.size, channels)
@@ -96,7 +91,7 @@ def conv_kernel(
     padding: Padding = "valid",
 ) -> Any:  # fmt: skip
     """The adjoint of `conv` in its kernel, which had this shape."""
-    w = _window("conv_kernel", x.shape[1:-1], tuple(shape[:-2]), strides, dilation, padding)
+    w = window("conv_kernel", x.shape[1:-1], shape[:-2], strides, dilation, padding)
     product = _patches(x, w, groups).swapaxes(-1, -2) @ _split(y, groups)
     return np.moveaxis(product, 0, 1).reshape(shape)
 

@@ -54,7 +54,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return total[(slice(None), *cut)]
 
     def windows(x: Any, size: Any, fill: str = "zero", **options: Any) -> Any:
-        w = window("windows", x.shape[1:-1], size, options)
+        w = window("windows", x.shape[1:-1], size, **options)
         x = surrounded(x, w, -context.inf if fill == "lowest" else zero)
         found = np.empty((x.shape[0], *w.out, *w.size, x.shape[-1]), dtype=object)
         every: tuple[Any, ...] = (slice(None),) * (len(w.out) + 1)
@@ -63,7 +63,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return found
 
     def overlap_add(y: Any, shape: Shape, size: Any, **options: Any) -> Any:
-        w = window("overlap_add", tuple(shape[1:-1]), size, options)
+        w = window("overlap_add", shape[1:-1], size, **options)
         total = surrounded(zeros(shape), w, zero)
         every: tuple[Any, ...] = (slice(None),) * (len(w.out) + 1)
         for place, meeting in _meetings(w):
@@ -71,7 +71,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return inner(total, w, shape)
 
     def conv(x: Any, k: Any, groups: int = 1, **options: Any) -> Any:
-        w = window("conv", x.shape[1:-1], k.shape[:-2], options)
+        w = window("conv", x.shape[1:-1], k.shape[:-2], **options)
         x = surrounded(x, w, zero)
         found = zeros((x.shape[0], *w.out, k.shape[-1]))
         for place, meeting in _meetings(w):
@@ -81,7 +81,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return found
 
     def conv_transposed(y: Any, k: Any, shape: Shape, groups: int = 1, **options: Any) -> Any:
-        w = window("conv_transposed", tuple(shape[1:-1]), k.shape[:-2], options)
+        w = window("conv_transposed", shape[1:-1], k.shape[:-2], **options)
         total = surrounded(zeros(shape), w, zero)
         for place, meeting in _meetings(w):
             for one_input, one_output in _groups(groups, shape[-1], k.shape[-1]):
@@ -90,7 +90,7 @@ def oracle_arrays(context: Any, matmul: Callable[[Any, Any], Any]) -> Meaning:
         return inner(total, w, shape)
 
     def conv_kernel(x: Any, y: Any, shape: Shape, groups: int = 1, **options: Any) -> Any:
-        w = window("conv_kernel", x.shape[1:-1], tuple(shape[:-2]), options)
+        w = window("conv_kernel", x.shape[1:-1], shape[:-2], **options)
         x = surrounded(x, w, zero)
         found = zeros(shape)
         for place, meeting in _meetings(w):

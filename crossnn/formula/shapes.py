@@ -15,6 +15,8 @@ from crossnn.errors import FormulaError
 
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
+Lengths = int | tuple[int, ...]
+"""One length for all spatial axes, or one for each."""
 ShapeRule = Callable[[str, Sequence[Shape], Options], Shape]
 
 
@@ -193,31 +195,43 @@ class Window:
     out: Shape
 
 
-def window(name: str, spatial: Shape, size: Shape | int, options: Options) -> Window:
-    """Where a window of this size stands on these lengths; `options` has strides, dilation and padding."""
+def window(
+    name: str,
+    spatial: Sequence[int],
+    size: Lengths,
+    strides: Lengths = 1,
+    dilation: Lengths = 1,
+    padding: str = "valid",
+) -> Window:
+    """Where a window of this size stands on these lengths."""
 
     def each(key: str, value: Any) -> Shape:
         numbers = (value,) * len(spatial) if isinstance(value, int) else tuple(value)
         if len(numbers) != len(spatial) or any(number < 1 for number in numbers):
-            raise FormulaError(f"{name}: {key}={value}; one whole number from 1, or one for each of {spatial}")
+            raise FormulaError(f"{name}: {key}={value}; one whole number from 1, or one for each of {tuple(spatial)}")
         return numbers
 
-    sizes, strides, dilation = (
-        each("size", size), each("strides", options["strides"]), each("dilation", options["dilation"])
-    )  # fmt: skip
-    if options["padding"] not in ("valid", "same"):
-        raise FormulaError(f"{name}: padding={options['padding']!r}; allowed: valid, same")
+    sizes, steps_of, gaps = each("size", size), each("strides", strides), each("dilation", dilation)
+    if padding not in ("valid", "same"):
+        raise FormulaError(f"{name}: padding={padding!r}; allowed: valid, same")
     before, after, out = [], [], []
-    for length, extent, stride, gap in zip(spatial, sizes, strides, dilation, strict=True):
+    for length, extent, stride, gap in zip(spatial, sizes, steps_of, gaps, strict=True):
         reach = (extent - 1) * gap + 1
-        steps = -(-length // stride) if options["padding"] == "same" else (length - reach) // stride + 1
+        steps = -(-length // stride) if padding == "same" else (length - reach) // stride + 1
         if steps < 1:
-            raise FormulaError(f"{name}: a window of {reach} does not fit into {length} (axes {spatial}, size {sizes})")
-        missing = max((steps - 1) * stride + reach - length, 0) if options["padding"] == "same" else 0
+            raise FormulaError(
+                f"{name}: a window of {reach} does not fit into {length} (axes {tuple(spatial)}, size {sizes})"
+            )
+        missing = max((steps - 1) * stride + reach - length, 0) if padding == "same" else 0
         before.append(missing // 2)
         after.append(missing - missing // 2)
         out.append(steps)
-    return Window(sizes, strides, dilation, tuple(before), tuple(after), tuple(out))
+    return Window(sizes, steps_of, gaps, tuple(before), tuple(after), tuple(out))
+
+
+def _placed(options: Options) -> dict[str, Any]:
+    """The options that say where a window stands."""
+    return {key: options[key] for key in ("strides", "dilation", "padding")}
 
 
 def _spatial(name: str, shape: Shape) -> Shape:
@@ -230,7 +244,7 @@ def windowed(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """(N, *spatial, C) becomes (N, *out, *size, C)."""
     (shape,) = shapes
     _given(name, options, "size")
-    found = window(name, _spatial(name, shape), options["size"], options)
+    found = window(name, _spatial(name, shape), options["size"], **_placed(options))
     return (shape[0], *found.out, *found.size, shape[-1])
 
 
@@ -251,7 +265,7 @@ def convolved(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
             f"{name}: input {x}, kernel {kernel}, groups={groups} do not fit: a kernel is (*size, channels/groups, "
             "filters), with filters a multiple of groups"
         )
-    return (x[0], *window(name, spatial, kernel[:-2], options).out, kernel[-1])
+    return (x[0], *window(name, spatial, kernel[:-2], **_placed(options)).out, kernel[-1])
 
 
 def convolution_input(name: str, shapes: Sequence[Shape], options: Options) -> Shape:

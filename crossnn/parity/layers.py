@@ -16,7 +16,7 @@ from crossnn.catalogue.build import knob_choices, settings
 from crossnn.catalogue.layers import example_shapes
 from crossnn.catalogue.network import Assembly, drawn, record_layer
 from crossnn.catalogue.rows import Layer
-from crossnn.formula.graph import GRAPH, Graph, Node
+from crossnn.formula.graph import GRAPH, Graph, Node, shape_of, symbolic
 from crossnn.parity import inputs
 from crossnn.parity.subject import Subject, shapes_of
 
@@ -40,10 +40,7 @@ def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool)
     drawn_inputs = {name: _layer_input(row, name, shape, options, generator) for name, shape in shapes.items()}
 
     plan = Assembly([], training)
-    plan.outputs = {
-        name: Node(plan.tape, "input", shape=value.shape, dtype=dtype_of(value), name=name)
-        for name, value in drawn_inputs.items()
-    }
+    plan.outputs = symbolic(plan.tape, "", {name: shape_of(value) for name, value in drawn_inputs.items()})
     output = record_layer(plan, None, row, "", table)
     params = {name: value for name, value in drawn_inputs.items() if name not in row.domains}
     params.update({name: _uneven(generator, node.shape) for name, node in plan.params.items()})
@@ -82,10 +79,6 @@ def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool)
 def checked_sizes(row: Layer) -> dict[str, Any]:
     """Options that would be too large to check at their defaults, or to hide something at them."""
     return {name: value for name, value in {"units": 3, "rate": 0.3, **row.sizes}.items() if name in row.options}
-
-
-def dtype_of(array: np.ndarray) -> str:
-    return "index" if array.dtype.kind in "iu" else "float"
 
 
 def new_state(assembly: Assembly) -> dict[str, Node]:
