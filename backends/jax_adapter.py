@@ -61,6 +61,7 @@ class JaxAdapter(BaseAdapter):
     modes = ("eager", "jit")
     spelling = SPELLING
     namespace = types.MappingProxyType({"jnp": jnp, "jax": jax})
+    loops = ("jit",)
 
     def __init__(self) -> None:
         self.dtype = "float64"

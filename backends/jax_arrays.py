@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from crossnn.adapter import Tensor
+from crossnn.adapter import Function, Tensor
 from crossnn.formula.shapes import Shape
 
 
@@ -46,6 +46,13 @@ def orthonormal(x: Tensor) -> Tensor:
     return jnp.where(jnp.diagonal(r) < 0, -q, q).astype(x.dtype)
 
 
+def loop(step: Function, carried: tuple[Tensor, ...], sequences: tuple[Tensor, ...]) -> Any:
+    """jax.lax.scan, which goes along the first axis and takes it away."""
+    parts = tuple(jnp.expand_dims(jnp.swapaxes(one, 0, 1), 2) for one in sequences)
+    carried, collected = jax.lax.scan(step, carried, parts)
+    return carried, tuple(jnp.swapaxes(one, 0, 1).reshape(one.shape[1], -1, *one.shape[3:]) for one in collected)
+
+
 ARRAYS: Mapping[str, Any] = {
     "slice": part,
     "pad": pad,
@@ -55,4 +62,5 @@ ARRAYS: Mapping[str, Any] = {
     "take": take,
     "put": put,
     "orthonormal": orthonormal,
+    "loop": loop,
 }

@@ -59,6 +59,7 @@ class TensorflowAdapter(BaseAdapter):
     modes = ("eager", "graph", "xla")
     spelling = SPELLING
     namespace = types.MappingProxyType({"tf": tf})
+    loops = ("xla",)
 
     def __init__(self) -> None:
         self.float = tf.float64

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from crossnn.adapter import Tensor
+from crossnn.adapter import Function, Tensor
 from crossnn.formula.shapes import Shape
 
 
@@ -47,6 +47,32 @@ def orthonormal(x: Tensor) -> Tensor:
     return tf.cast(tf.where(tf.linalg.diag_part(r) < 0, -q, q), x.dtype)
 
 
+def loop(step: Function, carried: tuple[Tensor, ...], sequences: tuple[Tensor, ...]) -> Any:
+    """tf.while_loop; XLA wants to know how often at most."""
+    length = sequences[0].shape[1]
+    parts = [_rows(tf.expand_dims(tf.transpose(x, (1, 0, *range(2, x.shape.rank))), 2)) for x in sequences]
+    shapes = tf.nest.map_structure(lambda x: x.shape, step(carried, tuple(x[:, :1] for x in sequences)))[1]
+    kept = tuple(tf.TensorArray(carried[0].dtype, length, element_shape=shape) for shape in shapes)
+
+    def body(place: Tensor, carried: Any, kept: Any) -> Any:
+        carried, collected = step(carried, tuple(rows.read(place) for rows in parts))
+        return place + 1, carried, tuple(rows.write(place, one) for rows, one in zip(kept, collected, strict=True))
+
+    _, carried, kept = tf.while_loop(
+        lambda place, *_: place < length, body, (0, carried, kept), parallel_iterations=1, maximum_iterations=length
+    )
+    return carried, tuple(_joined(rows.stack()) for rows in kept)
+
+
+def _rows(x: Tensor) -> tf.TensorArray:
+    return tf.TensorArray(x.dtype, x.shape[0], element_shape=x.shape[1:]).unstack(x)
+
+
+def _joined(x: Tensor) -> Tensor:
+    """(steps, batch, 1, ...) -> (batch, steps, ...)."""
+    return tf.reshape(tf.transpose(x, (1, 0, *range(2, x.shape.rank))), (x.shape[1], -1, *x.shape[3:]))
+
+
 ARRAYS: Mapping[str, Any] = {
     "slice": part,
     "pad": pad,
@@ -56,4 +82,5 @@ ARRAYS: Mapping[str, Any] = {
     "take": take,
     "put": put,
     "orthonormal": orthonormal,
+    "loop": loop,
 }

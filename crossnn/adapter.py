@@ -91,8 +91,11 @@ class Adapter(Protocol):
 
     primitives: Meaning
     """Primitive name -> function on this framework's tensors. Use `source.OPERATORS` for those Python operators
-    that the tensors understand. `split(x, sizes, axis)`, which no formula names, is optional: where slices are all of
-    an axis, it cuts them at once."""
+    that the tensors understand. Two that no formula names are optional: `split(x, sizes, axis)`, where slices are all
+    of an axis, cuts them at once; `loop(step, carried, sequences)` repeats a step (crossnn/formula/loops.py)."""
+
+    loops: tuple[str, ...]
+    """The modes in which `loop` is worth its while: equal steps of recurrent layers stay a loop there."""
 
     spelling: Mapping[str, str]
     """Primitive name -> the public name a user would write, `torch.exp`; for the generated code that is shown."""
@@ -134,6 +137,7 @@ class BaseAdapter:
     modes: tuple[str, ...] = ("eager",)
     spelling: Mapping[str, str] = {}
     namespace: Mapping[str, Any] = {}
+    loops: tuple[str, ...] = ()
 
     def start(self, device: str, dtype: str, threads: int) -> Facts:
         self.device, self.dtype, self.threads = device, dtype, threads

@@ -93,7 +93,7 @@ class Composed:
 
     def way(self, adapter: Adapter, mode: str) -> tuple[Callable[[], Any], Callable[[Any], Arrays]]:
         """One step, and what it found: the value and the gradients."""
-        function = function_of(self.graph, "objective", adapter)
+        function = function_of(self.graph, "objective", adapter, mode)
         step = adapter.compile(adapter.value_and_grad(function, aux=self.renews), mode)
         given = [{name: adapter.tensor(array) for name, array in arrays.items()} for arrays in (self.params, self.data)]
 

@@ -203,7 +203,7 @@ class Mutant(NumpyAdapter):
             return f
         plain: Any = NumpyAdapter()
         plain.start("cpu", self.dtype, 1)
-        return function_of(self.current[name], name, plain)
+        return function_of(self.current[name], name, plain, "eager")
 
     def compile(self, f: Function, mode: str) -> Function:
         return super().compile(f if f.__name__ == "objective" else self._replaced(f), mode)

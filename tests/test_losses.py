@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from crossnn.catalogue.build import formula_graph, settings
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.reductions import REDUCTIONS, reduced, weight_of_samples
 from crossnn.catalogue.rows import Formulated, Loss
+from crossnn.catalogue.validate import check_values
 from crossnn.errors import SpecError, UnknownNameError
 from crossnn.formula.evaluate import evaluate
 from crossnn.formula.graph import Graph, Node, shape_of
@@ -171,6 +173,15 @@ def test_a_reduction_by_hand(by: str, weighted: bool, expected: float) -> None:
 
     graph = Graph.trace(function, {"value": VALUES.shape, "weight": WEIGHTS.shape})
     assert evaluate(graph, NUMPY, {"value": VALUES, "weight": WEIGHTS}, number) == pytest.approx(expected, rel=1e-15)
+
+
+def test_ends_are_judged_with_both_labels_or_refused() -> None:
+    (subject,) = (one for one in subjects_of("logistic_margin", (), 0) if one.case == "default")
+    assert isinstance(subject, Subject)
+    ends = {f"at y={end} t={label}" for end in (-800, 800) for label in (-1, 1)}
+    assert {name for name in subject.quantities if "at y" in name} == ends | {f"slope {name}" for name in ends}
+    with pytest.raises(SpecError, match="judged with both labels, and target = 'real'; allowed: binary, sign"):
+        check_values(msgspec.structs.replace(loss("mse"), ends=[3.0]))
 
 
 def test_reductions_refuse_what_they_cannot_do() -> None:

@@ -141,13 +141,17 @@ def _unroll(
     first = next(iter(carried))
     steps = []
     every: dict[str, Node] = {}
+    loop = len(tape)
     for place in range(whole.shape[1]):
+        begin = len(tape)
         part = GRAPH["slice"](whole, axis=1, start=place, stop=place + 1)
         inner[row.over] = GRAPH["reshape"](part, shape=(whole.shape[0], *whole.shape[2:]))
         for line in step:
             inner[str(line.target)] = _line(line, inner, tape, knobs, statics)
             every[f"step.{place}.{line.target}"] = inner[str(line.target)]
         steps.append(GRAPH["reshape"](inner[first], shape=(carried[first][0], 1, *carried[first][1:])))
+        for node in tape[begin:]:
+            node.step = (loop, place)
     scope.update({name: inner[name] for name in carried})
     scope["sequence"] = GRAPH["concatenate"](*steps, axis=1)
     return every

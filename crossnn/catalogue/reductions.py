@@ -26,6 +26,9 @@ REDUCTIONS: Mapping[str, str] = {
 CLASS_TARGETS = ("one_hot", "label")
 """Targets of which a weight of each class makes a weight of each sample."""
 
+LABELS: Mapping[str, tuple[float, float]] = {"binary": (0.0, 1.0), "sign": (-1.0, 1.0)}
+"""The two labels of targets that have two."""
+
 
 def reduced(value: Node, by: str, weight: Node | None = None) -> Node:
     """The numbers of a batch as one (or, with `none`, as they are)."""

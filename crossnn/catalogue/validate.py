@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crossnn.catalogue.reductions import CLASS_TARGETS, REDUCTIONS
+from crossnn.catalogue.reductions import CLASS_TARGETS, LABELS, REDUCTIONS
 from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row, Study
 from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
@@ -66,6 +66,10 @@ def _check_loss(row: Loss) -> None:
     """Inputs have names of their own; reductions exist, and have the weights that they divide by."""
     _check_names("inputs", row.inputs, ("y", "t"), row.params, row.knobs)
     _check_finite("ends", row.ends)
+    if row.ends and row.acts_on != "vector" and row.target not in LABELS:
+        raise SpecError(
+            f"ends: each is judged with both labels, and target = {row.target!r}; allowed: {choices(LABELS)}"
+        )
     for one in row.reductions:
         if one.by not in REDUCTIONS:
             raise SpecError(f"reductions: by = {one.by!r}; allowed: {choices(REDUCTIONS)}")

@@ -20,6 +20,7 @@ from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
 from crossnn.formula.graph import Graph, leaves
 from crossnn.formula.listing import pass_report
+from crossnn.formula.loops import rolled
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import OPERATORS, to_source
@@ -129,7 +130,10 @@ def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
         graphs.append((f"{one.row.name}_gradient", _derivative(one)))
     for called, graph in graphs:
         simple = simplify(graph)
+        short = rolled(simple)
         yield section(f"code for {name}", to_source(simple, called, adapter.primitives, adapter.spelling))
+        for mode in adapter.loops if short is not simple else ():
+            yield section(f"code for {name}, {mode}", to_source(short, called, adapter.primitives, adapter.spelling))
         function = compile_graph(simple, called, adapter.primitives, adapter.spelling, adapter.namespace)
         for mode in adapter.modes[1:]:
             planned: Any = adapter.compile(function, mode)

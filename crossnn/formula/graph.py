@@ -24,9 +24,10 @@ Tree = Any  # a Node, or dicts and tuples of trees
 
 
 class Node:
-    """One value of a recorded computation: an input, a constant, or a primitive applied to nodes."""
+    """One value of a recorded computation: an input, a constant, or a primitive applied to nodes. What was recorded
+    in a repeated step knows which: (the loop, the place in it)."""
 
-    __slots__ = ("dtype", "inputs", "name", "operation", "options", "shape", "tape")
+    __slots__ = ("dtype", "inputs", "name", "operation", "options", "shape", "step", "tape")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.name = name
+        self.step: tuple[int, int] | None = None
         tape.append(self)
 
     def __repr__(self) -> str:

@@ -36,6 +36,7 @@ def _rebuild(graph: Graph, rewrite: Rewrite, nodes: tuple[Node, ...] | None = No
     tape: list[Node] = []
     copied: dict[int, Node] = {}
     for node in graph.nodes if nodes is None else nodes:
+        begin = len(tape)
         inputs = tuple(copied[id(child)] for child in node.inputs)
         replacement = rewrite(node, inputs)
         if replacement is None:
@@ -43,6 +44,8 @@ def _rebuild(graph: Graph, rewrite: Rewrite, nodes: tuple[Node, ...] | None = No
         elif replacement.tape is not tape:
             replacement.tape = tape
             tape.append(replacement)
+        for made in tape[begin:]:
+            made.step = node.step
         copied[id(node)] = replacement
 
     def place(node: Node) -> Node:

@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from crossnn.formula.graph import Graph, Node, topological
+from crossnn.formula.loops import LOOP, RESULT
 from crossnn.formula.primitives import PRIMITIVES
 
 Meaning = Mapping[str, Callable[..., Any]]
@@ -53,6 +54,7 @@ class Printer:
         self.live = topological(graph.results)
         self.uses = Counter(id(child) for node in self.live for child in node.inputs)
         self.uses.update(id(node) for node in graph.results)
+        self.uses.update(id(fixed) for node in self.live if node.operation == LOOP for fixed in _fixed(node))
         self.text: dict[int, tuple[str, int]] = {}
         self.taken: set[str] = set(meaning) | set(keyword.kwlist) | {name.split(".")[0] for name in spelling.values()}
         self.lines: list[str] = []
@@ -100,6 +102,10 @@ class Printer:
         if node.operation == "constant":
             self.text[id(node)] = self.constant(node)
             return
+        if node.operation == LOOP:
+            self.loop(node)
+        if node.operation in (LOOP, RESULT):
+            return
         expression, level = self.part(node) if id(node) in self.parts else self.expression(node)
         if node.name or self.uses[id(node)] > 1 or len(expression) > _LINE:
             self._assign(node, expression, node.name or SHORT.get(node.operation, node.operation[0]))
@@ -139,6 +145,41 @@ class Printer:
             self.lines.append(f"{self.split[key]} = {self.spelling.get(SPLIT, SPLIT)}({text}, {shown}, {axis})")
         return f"{self.split[key]}[{position}]", _ATOM
 
+    def loop(self, node: Node) -> None:
+        """A step as a function of what is carried and of the parts, its other values from around it; and its call."""
+        body = node.options["body"]
+        inner = Printer(body, self.meaning, self.spelling)
+        inner.taken, inner.named, inner.constants = self.taken, self.named, self.constants
+        for argument, outer in zip(body.arguments["fixed"], _fixed(node), strict=True):
+            inner.text[id(argument)] = self.text[id(outer)]
+        step, given = self.fresh("step"), [self.fresh(name) for name in ("carried", "parts")]
+        for name, kind in zip(given, ("carried", "parts"), strict=True):
+            names = [inner.fresh(argument.name or name) for argument in body.arguments[kind]]
+            inner.lines.append(f"{_tuple(names)} = {name}")
+            for argument, text in zip(body.arguments[kind], names, strict=True):
+                inner.text[id(argument)] = (text, _ATOM)
+        for inside in inner.live:
+            if inside.operation != "input":
+                inner.place(inside)
+        self.lines.append(f"def {step}({', '.join(given)}):")
+        self.lines += [f"    {line}" for line in (*inner.lines, f"return {inner.tree(body.result)}")]
+        found = {one.options["of"]: one for one in self.live if one.operation == RESULT and one.inputs[0] is node}
+
+        def named(place: tuple[int, int]) -> str:
+            if place not in found:
+                return "_"
+            name = self.fresh(found[place].name or ("last", "sequence")[place[0]])
+            self.text[id(found[place])] = (name, _ATOM)
+            return name
+
+        carried, collected = (
+            [named((kind, number)) for number in range(len(some))] for kind, some in enumerate(body.result)
+        )
+        texts = [self.text[id(one)][0] for one in node.inputs]
+        count, most = len(carried), len(carried) + len(body.arguments["parts"])
+        call = f"{self.spelling.get(LOOP, LOOP)}({step}, {_tuple(texts[:count])}, {_tuple(texts[count:most])})"
+        self.lines.append(f"{_tuple([*map(_tuple, (carried, collected))])} = {call}")
+
     def expression(self, node: Node) -> tuple[str, int]:
         name, primitive = node.operation, PRIMITIVES[node.operation]
         parts = [self.text[id(child)] for child in node.inputs]
@@ -164,8 +205,19 @@ class Printer:
             inner = ", ".join(f"{json.dumps(key)}: {self.tree(value)}" for key, value in tree.items())
             return f"{{{inner}}}"
         if isinstance(tree, tuple):
-            return "(" + "".join(f"{self.tree(value)}, " for value in tree).rstrip() + ")"
+            return _tuple([self.tree(value) for value in tree])
         return self.text[id(tree)][0]
+
+
+def _tuple(texts: Sequence[str]) -> str:
+    """`(h, c)`, `(h,)`, `()`."""
+    return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+
+def _fixed(loop: Node) -> tuple[Node, ...]:
+    """The outer values that every step of a loop is given."""
+    arguments = loop.options["body"].arguments
+    return loop.inputs[len(arguments["carried"]) + len(arguments["parts"]) :]
 
 
 def _parts(live: Sequence[Node]) -> dict[int, tuple[int, tuple[int, ...], int]]:

@@ -12,6 +12,7 @@ import numpy as np
 from crossnn.adapter import Adapter, Native
 from crossnn.formula.fingerprint import fingerprint, simplified
 from crossnn.formula.graph import Graph, map_tree
+from crossnn.formula.loops import rolled
 from crossnn.formula.source import compile_graph
 from crossnn.parity.backend import once
 from crossnn.parity.experiments import update_quantities
@@ -24,9 +25,12 @@ STATE = "state."
 """How the names of new running statistics begin."""
 
 
-def function_of(graph: Graph, name: str, adapter: Adapter) -> Callable[..., Any]:
-    """The graph as a compiled Python function over the adapter's primitives."""
-    return compile_graph(simplified(graph), name, adapter.primitives, adapter.spelling, adapter.namespace)
+def function_of(graph: Graph, name: str, adapter: Adapter, mode: str) -> Callable[..., Any]:
+    """The graph as a compiled Python function over the adapter's primitives, with loops where the mode is for them."""
+    simple = simplified(graph)
+    if mode in adapter.loops:
+        simple = rolled(simple)
+    return compile_graph(simple, name, adapter.primitives, adapter.spelling, adapter.namespace)
 
 
 def compiled_graph(
@@ -35,7 +39,7 @@ def compiled_graph(
     """The graph, or its value and gradient, compiled by the backend; once for graphs alike of the same case."""
 
     def make() -> Any:
-        function = function_of(graph, name, adapter)
+        function = function_of(graph, name, adapter, mode)
         return adapter.compile(adapter.value_and_grad(function) if differentiate else function, mode)
 
     compiled: Callable[..., Any] = once(adapter, (case, name, fingerprint(graph), mode, differentiate), make)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.catalogue.build import kinks_of, record_row, settings
-from crossnn.catalogue.reductions import reduced, weight_of_samples
+from crossnn.catalogue.reductions import LABELS, reduced, weight_of_samples
 from crossnn.catalogue.rows import Loss, Reduction
 from crossnn.formula.graph import GRAPH, Graph, Node
 from crossnn.formula.shapes import Shape
@@ -68,7 +68,7 @@ class _LossSubject:
             if self.row.target == "label":
                 found = {name: (y, np.argmax(t, axis=-1)) for name, (y, t) in found.items()}
         else:
-            pairs = [(end, label) for end in self.row.ends for label in (0.0, 1.0)]
+            pairs = [(end, label) for end in self.row.ends for label in LABELS[self.row.target]]
             found = {f"y={end:g} t={label:g}": (np.array([[end]]), np.array([[label]])) for end, label in pairs}
         for name, (y, t) in found.items():
             self.params[name], self.data[f"target of {name}"] = y, t
@@ -165,7 +165,7 @@ def loss_inputs(row: Loss, generator: np.random.Generator, hyper: Mapping[str, f
         for index, value in zip(np.ndindex(shape), special, strict=False):
             y[index], t[index] = inputs.single([0.5 + value])[0], 0.5
     elif row.points:
-        labels = {"binary": (0.0, 1.0), "sign": (-1.0, 1.0)}.get(row.target, (None,))
+        labels = LABELS.get(row.target, (None,))
         listed = [(value, label) for label in labels for value in row.points]  # each point with each label
         for index, (value, label) in zip(np.ndindex(shape), listed, strict=False):
             y[index] = inputs.single([value])[0]

@@ -54,8 +54,8 @@ def train(cell: Cell) -> list[Record | Training]:
 
 def step_function(problem: Problem, adapter: Adapter, mode: str) -> Callable[..., Any]:
     """(params, state, layers, data, lr, t) -> (loss, params, state, layers), in the backend's mode."""
-    traced = function_of(problem.objective, "objective", adapter)
-    update = function_of(problem.update, "update", adapter)
+    traced = function_of(problem.objective, "objective", adapter, mode)
+    update = function_of(problem.update, "update", adapter, mode)
     running = bool(problem.layers)
     objective = adapter.value_and_grad(traced, aux=True) if running else adapter.value_and_grad(traced)
 
@@ -73,10 +73,11 @@ def step_function(problem: Problem, adapter: Adapter, mode: str) -> Callable[...
 def machine_of(problem: Problem, adapter: Adapter, mode: str) -> Machine:
     """The backend as the training loop uses it; the ending is asked for once, in the first mode."""
     evaluation, ending = problem.evaluation, problem.ending.graph if problem.ending else None
+    first = adapter.modes[0]
     return Machine(
         step_function(problem, adapter, mode),
-        adapter.compile(function_of(evaluation, "evaluation", adapter), mode) if evaluation else None,
-        adapter.compile(function_of(ending, "answer", adapter), adapter.modes[0]) if ending else None,
+        adapter.compile(function_of(evaluation, "evaluation", adapter, mode), mode) if evaluation else None,
+        adapter.compile(function_of(ending, "answer", adapter, first), first) if ending else None,
         adapter.tensor,
         adapter.array,
         adapter.wait,
