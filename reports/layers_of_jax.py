@@ -31,16 +31,18 @@ def _batch_norm(p: Any, data: Any) -> Any:
 
 
 def _scan(p: Any, data: Any) -> Any:
-    """One step at a time by jax.lax.scan, the products with the input taken together beforehand."""
+    """One step at a time by jax.lax.scan, the products with the input taken together beforehand; jax.lax.split, whose
+    gradient is one concatenation, where that of jnp.split is a sum of four padded arrays."""
+    units = len(p["recurrent_kernel"])
 
     def cell(carry: Any, z: Any) -> Any:
         h, c = carry
-        i, f, g, o = jnp.split(z + h @ p["recurrent_kernel"], 4, axis=-1)
+        i, f, g, o = jax.lax.split(z + h @ p["recurrent_kernel"], (units,) * 4, axis=1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (h, c), h
 
-    zero = jnp.zeros((len(p["x"]), len(p["recurrent_kernel"])), p["x"].dtype)
+    zero = jnp.zeros((len(p["x"]), units), p["x"].dtype)
     (last, _), sequence = jax.lax.scan(cell, (zero, zero), jnp.swapaxes(p["x"] @ p["kernel"] + p["bias"], 0, 1))
     return jnp.swapaxes(sequence, 0, 1) if data["weights"].ndim == 3 else last
 

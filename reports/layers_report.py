@@ -12,12 +12,6 @@ from crossnn.runs.machine import describe
 Row = Mapping[str, Any]
 GOAL = 1.15
 VERSIONS = ("torch", "tensorflow", "keras", "jax")
-UNROLLED = (
-    "The formula's 32 steps stand one after the other, those of the other side are a loop. XLA merges what is cheap "
-    "into each of its users: the slope of the cell state, which every step hands on, is computed again by each gate of "
-    "each earlier step. In the compiled text these kernels have from 9 operands (last step) to 129 (first step): the "
-    "work backwards grows with the square of the length. Forwards the steps are faster than the loop."
-)
 CAUSES: Mapping[tuple[str, str, str], str] = {
     ("torch", "lstm", "torch.nn.LSTM"): (
         "torch.nn.LSTM is one oneDNN kernel forwards and one backwards (`aten::mkldnn_rnn_layer` in torch's "
@@ -28,9 +22,6 @@ CAUSES: Mapping[tuple[str, str, str], str] = {
     ("torch", "batch_norm", "torch.nn.functional.batch_norm"): (
         "Channels come last here: torch's own function on this layout is the row `channels_last`."
     ),
-    ("jax", "lstm", "jax.lax.scan"): UNROLLED,
-    ("jax", "lstm", "jax.experimental.rnn.lstm_ref"): UNROLLED,
-    ("tensorflow", "lstm", "keras.layers.LSTM"): UNROLLED,
 }
 """Why a ratio may be above the goal: (framework, layer, what it is compared with)."""
 

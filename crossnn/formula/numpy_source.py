@@ -20,7 +20,7 @@ from crossnn.formula.numpy_buffers import buffer, number, pieces, results, view
 from crossnn.formula.numpy_meaning import BITS, REDUCTIONS, UFUNCS, is_zero, numpy_meaning
 from crossnn.formula.numpy_memory import Memory, Slot
 from crossnn.formula.numpy_plan import ALIASES, Kind, is_host, kinds, schedule
-from crossnn.formula.source import SHORT, Printer
+from crossnn.formula.printer import SHORT, Printer
 
 _POWERS = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}  # what `array ** number` itself turns into
 _RESERVED = re.compile(r"slot|scratch|new_|part|pieces|buffer|results|view|number$")
