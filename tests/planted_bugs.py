@@ -19,6 +19,7 @@ from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row
 from crossnn.catalogue.updates import update_graph
 from crossnn.formula.graph import Graph
+from crossnn.formula.loops import LOOP
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import OPERATORS, compile_graph
 from crossnn.parity.compute import function_of
@@ -83,6 +84,29 @@ def primitive(**wrong: Hook) -> Make:
 def reduction(name: str, compute: Callable[[Any, Any, bool], Any]) -> Make:
     """The reduction `name` computes something else of (x, axis, keepdims)."""
     return primitive(**{name: lambda x, axis=None, keepdims=False: compute(x, axis, keepdims)})
+
+
+class Looping(NumpyAdapter):
+    """Runs equal steps as a loop: `visit` says at which places, `carry` what the next step is given of (start, now)."""
+
+    loops = ("eager",)
+
+    def __init__(self, visit: Hook = range, carry: Hook = lambda start, now: now) -> None:
+        self.visit, self.carry = visit, carry
+        super().__init__()
+
+    def _use(self, dtype: str) -> None:
+        super()._use(dtype)
+        self.primitives = {**self.primitives, LOOP: self._loop}
+
+    def _loop(self, step: Hook, carried: Any, sequences: Any) -> Any:
+        part, join, now, given = self.primitives["slice"], self.primitives["concatenate"], carried, []
+        for place in self.visit(sequences[0].shape[1]):
+            parts = tuple(part(one, axis=1, start=place, stop=place + 1) for one in sequences)
+            after, collected = step(now, parts)
+            now = tuple(map(self.carry, carried, after))
+            given.append(collected)
+        return after, tuple(join(*every, axis=1) for every in zip(*given, strict=True))
 
 
 def _single(x: Any) -> Any:
@@ -782,6 +806,10 @@ def _bugs() -> Iterator[Bug]:
         edit("gru", "r*slice(b, axis=1, start=2*units, stop=3*units)", "slice(b, axis=1, start=2*units, stop=3*units)"),
         "step.0.d",
     )
+    yield Bug("loop_runs_backwards", "rows_lstm", lambda: Looping(lambda n: reversed(range(n))), "forward/rows")
+    yield Bug("loop_skips_the_last_part", "rows_gru", lambda: Looping(lambda n: range(n - 1)), "forward/rows")
+    yield Bug("loop_carries_the_start", "rows_gru", lambda: Looping(carry=lambda start, now: start), "forward/rows")
+    yield Bug("loop_in_a_layer_runs_backwards", "lstm", lambda: Looping(lambda n: reversed(range(n))), "gradient/x")
     yield Bug("update_gate_is_turned", "gru", edit("gru", "u*h + (1 - u)*n", "(1 - u)*h + u*n"), "step.0.h")
     yield Bug("attention_not_scaled", "self_attention", edit("self_attention", "/size**0.5", ""), "let.scores")
     yield Bug(
@@ -1093,6 +1121,7 @@ HONEST = {
     "honest_primitives": primitive(),
     "honest_gradients": gradient(lambda gradients, params: {}),
     "honest_loop": loop(),
+    "honest_looping": Looping,
 }
 """The same machinery with nothing planted."""
 

@@ -64,6 +64,11 @@ def test_no_bug_no_alarm(spec: str, backend: str) -> None:
     assert {record.verdict for record in found} <= RIGHT
 
 
+@pytest.mark.parametrize("spec", ["simple_rnn", "lstm", "gru", "rows_lstm", "rows_gru", "rows_bidirectional"])
+def test_no_bug_in_a_loop(spec: str) -> None:
+    assert {record.verdict for record in records("honest_looping", spec)} <= RIGHT
+
+
 @pytest.mark.parametrize("spec", [row.name for row in load_catalogue().of_kind("optimizer")])
 def test_no_bug_in_an_optimizer_object(spec: str) -> None:
     for dtype in ("float64", "float32"):
