@@ -129,7 +129,7 @@ def _attention(knobs: Knobs) -> Native:
         other = x if value is None else value
         q, k, v = split(dense(p, x, "query")), split(dense(p, other, "key")), split(dense(p, other, "value"))
         seen = None if mask is None else (mask > 0)[:, None, None, :]
-        y = jax.nn.dot_product_attention(q, k, v, mask=seen, is_causal=bool(knobs.get("causal", False)))
+        y = jax.nn.dot_product_attention(q, k, v, mask=seen, is_causal=bool(knobs["causal"]))
         return dense(p, y.reshape(*y.shape[:-2], -1), "output")
 
     return Native("jax.nn.dot_product_attention", attend)

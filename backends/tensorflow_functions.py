@@ -154,6 +154,8 @@ LOSSES: Mapping[str, Row] = {
         "SparseCategoricalCrossentropy", "(from_logits=True)", fixed={"from_logits": True}, vectors=True
     ),
     "kl_divergence": _loss("KLDivergence", when=CLIPPED, vectors=True),
-    "dice": _loss("Dice", when={"eps": EPSILON, "eps_above": False}, fixed={"axis": -1}, vectors=True),
+    "dice": _loss(
+        "Dice", when={"eps": EPSILON, "eps_above": False, "squared": False}, fixed={"axis": -1}, vectors=True
+    ),
     "cosine_similarity": _loss("CosineSimilarity", when={"form": "negative"}, vectors=True),
 }  # fmt: skip

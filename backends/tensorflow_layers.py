@@ -257,7 +257,9 @@ LAYERS: Mapping[str, Row] = {
     "self_attention": _attention(True, lambda p, knobs, x: ((x, x), {"use_causal_mask": knobs["causal"]})),
     "cross_attention": _attention(
         False,
-        lambda p, knobs, query, value, mask: ((query, value), {"attention_mask": tf.expand_dims(mask > 0, 1)}),
+        lambda p, knobs, query, value, mask: (
+            (query, value), {"attention_mask": tf.expand_dims(mask > 0, 1), "use_causal_mask": knobs["causal"]}
+        ),
     ),
 }  # fmt: skip
 """Layer -> its row."""

@@ -44,7 +44,7 @@ def _decaying(kind: type[keras.optimizers.Optimizer]) -> Make:
 def _sgd(h: Settings) -> keras.optimizers.Optimizer:
     """Without momentum Keras's decoupled decay is the coupled one."""
     decay = h["weight_decay"] if h.get("decay", "none") != "none" else None
-    return keras.optimizers.SGD(h["lr"], weight_decay=decay)
+    return keras.optimizers.SGD(h["lr"], momentum=h.get("rho", 0.0), weight_decay=decay)
 
 
 def _rmsprop(h: Settings) -> keras.optimizers.Optimizer:
@@ -74,9 +74,8 @@ _MOMENTS = {"m": "momentum", "v": "velocity"}
 OPTIMIZERS: tuple[Own, ...] = (
     Own("sgd", "keras.optimizers.SGD", _sgd),
     Own(
-        "momentum", "keras.optimizers.SGD(momentum=)",
-        lambda h: keras.optimizers.SGD(h["lr"], momentum=h["rho"]),
-        {"v": "momentum"}, {"form": "inside", "decay": "none"}, sign=-1,
+        "momentum", "keras.optimizers.SGD(momentum=)", _sgd,
+        {"v": "momentum"}, {"form": "inside", "decay": ("none", "before")}, sign=-1,
     ),
     Own(
         "nesterov", "keras.optimizers.SGD(momentum=, nesterov=True)",

@@ -219,8 +219,10 @@ def _attention(knobs: Knobs) -> Native:
     def attend(p: Params, x: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         other = x if value is None else value
         q, k, v = split(dense(p, x, "query")), split(dense(p, other, "key")), split(dense(p, other, "value"))
-        seen = None if mask is None else (mask > 0)[:, None, None, :]
-        y = functional.scaled_dot_product_attention(q, k, v, seen, is_causal=bool(knobs.get("causal", False)))
+        seen, causal = None if mask is None else (mask > 0)[:, None, None, :], bool(knobs["causal"])
+        if seen is not None and causal:  # torch takes one or the other
+            seen, causal = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(), False
+        y = functional.scaled_dot_product_attention(q, k, v, seen, is_causal=causal)
         return dense(p, y.transpose(1, 2).flatten(2), "output")
 
     return Native(f"{F}scaled_dot_product_attention", attend)

@@ -69,7 +69,10 @@ OPTIMIZERS: tuple[Own, ...] = (
     Own(
         "sgd", "torch.optim.SGD", lambda p, h: torch.optim.SGD(p, lr=h["lr"], weight_decay=_decay(h)),
     ),
-    Own("momentum", "torch.optim.SGD(momentum=)", _sgd, {"v": "momentum_buffer"}, {"form": ("outside", "dampened")}),
+    Own(
+        "momentum", "torch.optim.SGD(momentum=)", _sgd,
+        {"v": "momentum_buffer"}, {"form": ("outside", "dampened"), "decay": ("none", "coupled")},
+    ),
     Own(
         "nesterov", "torch.optim.SGD(momentum=, nesterov=True)",
         lambda p, h: torch.optim.SGD(p, lr=h["lr"], momentum=h["rho"], nesterov=True),

@@ -241,14 +241,20 @@ def test_self_attention_is_its_loop(causal: bool) -> None:
         np.testing.assert_allclose(found["value"][b], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_cross_attention_does_not_see_padding() -> None:
-    x, found = values("cross_attention")
+@pytest.mark.parametrize("causal", [False, True])
+def test_cross_attention_does_not_see_padding(causal: bool) -> None:
+    x, found = values("cross_attention", {"causal": causal})
     assert 0 < x["mask"].mean() < 1
     for b in range(len(x["query"])):
         q = x["query"][b] @ x["query_kernel"]
         k, v = (x["value"][b] @ x[f"{part}_kernel"] for part in ("key", "value"))
         heads = [
-            attended(head_of(q, head), head_of(k, head), head_of(v, head), lambda i, j, b=b: x["mask"][b, j] == 1)
+            attended(
+                head_of(q, head),
+                head_of(k, head),
+                head_of(v, head),
+                lambda i, j, b=b: x["mask"][b, j] == 1 and (not causal or j <= i),
+            )
             for head in range(2)
         ]
         expected = np.concatenate(heads, axis=1) @ x["output_kernel"]

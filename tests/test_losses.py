@@ -101,6 +101,12 @@ def test_triplet_by_hand(distance: str, expected: float) -> None:
     assert (worse[0], better[0]) == (expected, 0.0)
 
 
+def test_dice_with_squares_in_the_denominator() -> None:
+    """p = (1/2, 0, 1), t = (1, 1, 0): 2*p.t = 1, p.p + t.t = 5/4 + 2."""
+    found = value(loss("dice"), {"squared": True, "eps": 0.0}, {"y": [[0.5, 0.0, 1.0]], "t": [[1.0, 1.0, 0.0]]})
+    assert found[0] == pytest.approx(1 - 1 / 3.25, rel=1e-15)
+
+
 def test_numbers_of_the_lectures() -> None:
     """S3-65: a logit of 10 costs 4.5399e-5; S3-66: a logit of -1 with label 0 costs 0.3132617; S1-17: arctan(e)**2 is
     never above e**2; S0-33: J = D/(2 - D)."""
@@ -180,7 +186,7 @@ def test_ends_are_judged_with_both_labels_or_refused() -> None:
     assert isinstance(subject, Subject)
     ends = {f"at y={end} t={label}" for end in (-800, 800) for label in (-1, 1)}
     assert {name for name in subject.quantities if "at y" in name} == ends | {f"slope {name}" for name in ends}
-    with pytest.raises(SpecError, match="judged with both labels, and target = 'real'; allowed: binary, sign"):
+    with pytest.raises(SpecError, match="target = 'real' has none; allowed here: binary, sign"):
         check_values(msgspec.structs.replace(loss("mse"), ends=[3.0]))
 
 

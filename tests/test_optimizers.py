@@ -247,7 +247,17 @@ def ftrl(w: np.ndarray, gs: list[np.ndarray], rates: np.ndarray, h: Settings) ->
     return points[-1]
 
 
+def sgdw(w: np.ndarray, gs: list[np.ndarray], rates: np.ndarray, h: Settings) -> np.ndarray:
+    """Algorithm 1 of Loshchilov and Hutter 2019 with alpha = 1 and the learning rate as its schedule multiplier."""
+    m = np.zeros_like(w)
+    for eta, g in zip(rates, gs, strict=True):
+        m = h["rho"] * m + eta * g
+        w = w - m - eta * h["weight_decay"] * w
+    return w
+
+
 CASES: list[tuple[str, Loop, np.ndarray, dict[str, Any]]] = [
+    ("momentum", sgdw, VECTOR, {"form": "inside", "decay": "before", "weight_decay": 0.3}),
     ("adam", adam, VECTOR, {}),
     ("adam", adam, VECTOR, {"beta1": 0.7, "beta2": 0.9, "eps": 0.1}),
     *(("adamw", adamw, VECTOR, {"decay": decay, "weight_decay": 0.3}) for decay in ("before", "unscaled", "coupled")),

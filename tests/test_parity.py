@@ -13,6 +13,7 @@ from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.parity.check import check
+from crossnn.parity.compute import subject_values
 from crossnn.parity.plan import NATIVE_KINDS, chosen_rows
 from crossnn.runs.cell import Cell, Record
 
@@ -120,3 +121,21 @@ def test_the_same_cell_gives_the_same_records() -> None:
         return [(one.case, one.quantity, one.verdict, one.r, one.worst) for one in records]
 
     assert found() == found()
+
+
+def test_what_a_case_throws_costs_that_case_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other cases are judged; without samples, where nothing is judged, to refuse is a convention."""
+
+    def values(adapter: Any, mode: str, subject: Any, native: Any) -> Any:
+        if subject.tabulated or subject.case == "sum of losses":
+            raise ZeroDivisionError("float division by zero")
+        return subject_values(adapter, mode, subject, native)
+
+    monkeypatch.setattr("crossnn.parity.check.subject_values", values)
+    found = check(Cell(task="check", spec="mse", backend="numpy", mode="eager"))
+    (thrown,) = (record for record in found if record.verdict == "ERROR")
+    assert (thrown.case, thrown.message) == ("sum of losses", "ZeroDivisionError: float division by zero")
+    (refused,) = (record for record in found if record.verdict == "KINK")
+    assert refused.worst is not None
+    assert (refused.quantity, refused.worst.actual) == ("loss of no samples", "refused")
+    assert {record.verdict for record in found if record not in (thrown, refused)} == {"EQUAL"}

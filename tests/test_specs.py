@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from crossnn.catalogue.formulas import check_formulas
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import (
     VARIABLES,
@@ -21,7 +22,6 @@ from crossnn.catalogue.rows import (
     Network,
     Optimizer,
     Row,
-    check_formulas,
 )
 from crossnn.errors import MissingDataError, SpecError, UnknownNameError
 from crossnn.experiment.task import Task

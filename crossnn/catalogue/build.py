@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from crossnn.catalogue.rows import Formulated, Layer, Loss, Row
 from crossnn.errors import SpecError, UnknownNameError, choices, unknown
@@ -139,9 +142,13 @@ def _chosen_names(formula: Formula, knobs: Knobs) -> set[str]:
     return found
 
 
-def kinks_of(row: Formulated, hyper: Hyper) -> list[float]:
-    """The kinks as numbers: a text is a formula of hyper-parameters, such as `-theta`."""
-    return [constant_value(kink, hyper) if isinstance(kink, str) else kink for kink in row.kinks]
+def kinks_of(row: Formulated, hyper: Hyper, knobs: Knobs) -> list[float]:
+    """The kinks as numbers: a text is a formula of hyper-parameters and knobs, such as `-theta`."""
+    found = [constant_value(kink, hyper, knobs) if isinstance(kink, str) else kink for kink in row.kinks]
+    for text, kink in zip(row.kinks, found, strict=True):
+        if not math.isfinite(kink):
+            raise SpecError(f"kinks: {text!r} is {kink} with {hyper}; a kink is a finite number")
+    return found
 
 
 def batch_loss(row: Loss, y: Node, t: Node, hyper: Hyper, knobs: Knobs) -> Node:
@@ -149,11 +156,12 @@ def batch_loss(row: Loss, y: Node, t: Node, hyper: Hyper, knobs: Knobs) -> Node:
     return GRAPH["mean"](record_row(row, row.formula, {"y": y, "t": t}, y.tape, hyper, knobs))
 
 
-def constant_value(text: str, hyper: Hyper) -> float:
-    """The value of a formula of hyper-parameters alone, such as `1 - rate`."""
+def constant_value(text: str, hyper: Hyper, knobs: Knobs | None = None) -> float:
+    """The value of a formula of hyper-parameters and knobs alone, such as `1 - rate`."""
 
     def function(anchor: Node) -> Node:
-        return record(parse(text), constants(anchor.tape, hyper), anchor.tape)
+        return record(parse(text), constants(anchor.tape, hyper), anchor.tape, knobs)
 
     graph = Graph.trace(function, {"anchor": ()})
-    return float(evaluate(graph, NUMPY, {"anchor": 0.0}, lambda node: node.options["value"]))
+    with np.errstate(all="ignore"):
+        return float(evaluate(graph, NUMPY, {"anchor": 0.0}, lambda node: np.float64(node.options["value"])))

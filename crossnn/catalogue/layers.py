@@ -17,6 +17,7 @@ from crossnn.catalogue.rows import Draw, Layer, Parameter
 from crossnn.errors import SpecError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
 from crossnn.formula.graph import GRAPH, Node, constant, record
+from crossnn.formula.limits import MAX_STEPS
 from crossnn.formula.options import Statics, whole_numbers
 from crossnn.formula.shapes import Shape
 
@@ -134,6 +135,10 @@ def _unroll(
     whole = scope[row.over]
     if len(whole.shape) < 2:
         raise SpecError(f"the sequence {row.over} has shape {whole.shape}; (batch, length, ...) is wanted")
+    if whole.shape[1] > MAX_STEPS:
+        raise SpecError(
+            f"the sequence {row.over} has {whole.shape[1]:,} steps, which are unrolled; at most {MAX_STEPS}"
+        )
     carried = {name: lengths(shape, statics) for name, shape in row.carry.items()}
     inner = dict(scope)
     for name, shape in carried.items():

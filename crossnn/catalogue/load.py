@@ -18,7 +18,8 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from crossnn.catalogue.family import expand
-from crossnn.catalogue.rows import KINDS, AnyRow, Row, check_formulas
+from crossnn.catalogue.formulas import check_formulas
+from crossnn.catalogue.rows import KINDS, AnyRow, Row
 from crossnn.catalogue.validate import check_name, check_values
 from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, unknown
 

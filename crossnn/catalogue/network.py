@@ -181,14 +181,19 @@ def _initializer(catalogue: Catalogue, name: str) -> Initializer:
 def initial_parameters(assembly: Assembly, seed: int) -> dict[str, np.ndarray]:
     """Initial parameters in float64, drawn from (seed, name): the same for every backend, mode and layer order. Those
     that the network gives as `weights` start as written."""
+    written = check_weights(assembly)
+    return {
+        name: written[name] if name in written else initialize(assembly.initializers[name], node.shape, seed, name)
+        for name, node in assembly.params.items()
+    }
+
+
+def check_weights(assembly: Assembly) -> dict[str, np.ndarray]:
+    """The parameters that the network gives as `weights`; SpecError where there is none of that name and shape."""
     unknown = assembly.fixed.keys() - assembly.params.keys()
     if unknown:
         raise SpecError(f"weights: no parameter is called {choices(unknown)}; parameters: {choices(assembly.params)}")
-    return {
-        name: _written(assembly.fixed[name], node.shape, name) if name in assembly.fixed
-        else initialize(assembly.initializers[name], node.shape, seed, name)
-        for name, node in assembly.params.items()
-    }  # fmt: skip
+    return {name: _written(value, assembly.params[name].shape, name) for name, value in assembly.fixed.items()}
 
 
 def initial_layer_state(assembly: Assembly, seed: int) -> dict[str, np.ndarray]:

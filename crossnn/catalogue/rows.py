@@ -1,18 +1,17 @@
 """What a specification may say: one frozen structure a kind, validated when it is read.
 
 The fields *are* the schema; `load.py` turns a violation into a message that names file, table, key and what is
-allowed. Formulas stay text here and are parsed by `check_formulas` at loading time.
+allowed. Formulas stay text here and are parsed by `formulas.py` at loading time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from crossnn.errors import FormulaError
-from crossnn.formula.grammar import Formula, parse, parse_assignment
+from crossnn.formula.grammar import Formula, parse_assignment
 
 Domain = Literal[
     "real", "probability", "simplex", "binary", "one_hot", "label", "sign", "nonnegative", "index"
@@ -316,24 +315,3 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "clipping": ("g", "norm"),
 }
 """The variables that formulas of a kind may use; the first is differentiated."""
-
-
-def check_formulas(row: Row) -> None:
-    """Parse every formula of a row once, and see that an optimizer moves w; raises FormulaError naming the key."""
-    for key, text in row.texts():
-        _named(key, parse, text)
-    for key in ("let", "update", "step"):
-        for number, line in enumerate(getattr(row, key, []), 1):
-            _named(f"{key} line {number}", parse_assignment, line)
-    if isinstance(row, Optimizer):
-        if "lr" not in row.params:
-            raise FormulaError("params: an optimizer needs lr, its learning rate")
-        if "w" not in {line.target for line in row.lines()}:
-            raise FormulaError("update: no line assigns w, so nothing would be learned")
-
-
-def _named(key: str, reader: Callable[[str], Formula], text: str) -> None:
-    try:
-        reader(text)
-    except FormulaError as error:
-        raise FormulaError(f"{key}: {error}") from None

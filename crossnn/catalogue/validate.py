@@ -16,9 +16,13 @@ from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Los
 from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
 from crossnn.formula.grammar import parse
+from crossnn.formula.limits import MAX_ELEMENTS
 
 UPDATE = ("w", "g", "lr", "t")
 """What the update lines of an optimizer are given by name."""
+
+VECTOR_TARGETS = (*CLASS_TARGETS, "simplex")
+"""Targets of vectors among which one is right."""
 
 MAX_COMBINATIONS = 64
 """Every combination of knobs is checked, so they must stay few."""
@@ -57,18 +61,21 @@ def check_values(row: Row) -> None:
 def _check_kinks(row: Formulated) -> None:
     _check_finite("kinks", (kink for kink in row.kinks if not isinstance(kink, str)))
     for kink in row.kinks:
-        wrong = parse(kink).names - row.params.keys() if isinstance(kink, str) else ()
+        known = row.params.keys() | row.knobs.keys()
+        wrong = parse(kink).names - known if isinstance(kink, str) else ()
         if wrong:
-            raise SpecError(f"kinks: {kink!r} names {choices(wrong)}; params: {choices(row.params) or 'none'}")
+            raise SpecError(f"kinks: {kink!r} names {choices(wrong)}; params and knobs: {choices(known) or 'none'}")
 
 
 def _check_loss(row: Loss) -> None:
     """Inputs have names of their own; reductions exist, and have the weights that they divide by."""
     _check_names("inputs", row.inputs, ("y", "t"), row.params, row.knobs)
     _check_finite("ends", row.ends)
-    if row.ends and row.acts_on != "vector" and row.target not in LABELS:
+    fitting = VECTOR_TARGETS if row.acts_on == "vector" else tuple(LABELS)
+    if row.ends and row.target not in fitting:
         raise SpecError(
-            f"ends: each is judged with both labels, and target = {row.target!r}; allowed: {choices(LABELS)}"
+            f"ends: each is judged with the right and the wrong label; target = {row.target!r} has none; allowed here: "
+            f"{choices(fitting)}"
         )
     for one in row.reductions:
         if one.by not in REDUCTIONS:
@@ -121,6 +128,14 @@ def _check_optimizer(row: Optimizer) -> None:
             raise SpecError(f"reduced.{slot}: no such state slot; slots: {choices(row.state) or 'none'}")
         if axis != "all" and row.acts_on != "matrix":
             raise SpecError(f'reduced.{slot} = {axis}: only a matrix has this axis; write acts_on = "matrix" or "all"')
+    missing = row.state.keys() - _targets(row.update)
+    if missing:
+        raise SpecError(f"update: no line assigns the state {choices(missing)}")
+
+
+def _targets(lines: Iterable[str]) -> set[str]:
+    """The names that lines such as `v = rho*v + g` assign."""
+    return {line.split("=")[0].strip() for line in lines}
 
 
 def _check_layer(row: Layer) -> None:
@@ -142,21 +157,32 @@ def _check_layer(row: Layer) -> None:
             if parameter.when and parameter.when not in row.knobs:
                 known = choices(row.knobs) or "none"
                 raise SpecError(f"{key}.{slot}: when = {parameter.when!r} is not a knob; knobs: {known}")
-    targets = {line.split("=")[0].strip() for line in row.update}
+    targets = _targets(row.update)
     if targets != set(row.state):
         raise SpecError(f"update assigns {choices(targets) or 'nothing'}; state has {choices(row.state) or 'none'}")
     if bool(row.step) != bool(row.carry):
         raise SpecError("step and carry belong together: what each step computes, and what it hands to the next")
-    missing = row.carry.keys() - {line.split("=")[0].strip() for line in row.step}
+    missing = row.carry.keys() - _targets(row.step)
     if missing:
         raise SpecError(f"step: no line assigns {choices(missing)}, which is carried to the next step")
-    for name in row.domains.keys() - set(row.inputs):
-        raise SpecError(f"domains.{name}: no such input; inputs: {choices(row.inputs)}")
+    sources = {*row.inputs, *_targets(row.let)}
+    if row.step and row.over not in sources:
+        raise SpecError(f"over = {row.over!r}: the sequence that the steps go along is one of {choices(sources)}")
+    for name, domain in row.domains.items():
+        if name not in row.inputs:
+            raise SpecError(f"domains.{name}: no such input; inputs: {choices(row.inputs)}")
+        below = row.options.get(domain)
+        if domain != "binary" and not (isinstance(below, int | float) and below >= 1):
+            raise SpecError(
+                f"domains.{name} = {domain!r}: binary, or an option that says below which number its indices are"
+            )
 
 
 def _check_network(row: Network) -> None:
     if not row.input or any(length < 1 for length in row.input):
         raise SpecError(f"input = {row.input}: the shape of one sample, whole numbers from 1, such as [64]")
+    if math.prod(row.input) > MAX_ELEMENTS:
+        raise SpecError(f"input = {row.input}: {math.prod(row.input):,} numbers a sample; at most {MAX_ELEMENTS:,}")
     if row.tokens < 0:
         raise SpecError(f"tokens = {row.tokens}; how many different indices the input may hold, or 0 for real numbers")
     if not row.layers:

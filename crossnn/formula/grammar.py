@@ -211,6 +211,17 @@ def _knob_name(text: str, test: ast.expr) -> str:
             )  # fmt: skip
 
 
+def conditions(formula: Formula) -> list[tuple[str, str | None]]:
+    """Every condition of an `a if knob else b`: the knob, and the choice that it is compared with, if any."""
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(formula.tree):
+        if isinstance(node, ast.IfExp):
+            compared = node.test.comparators[0] if isinstance(node.test, ast.Compare) else None
+            choice = compared.value if isinstance(compared, ast.Constant) else None
+            found.append((_knob_name(formula.text, node.test), choice if isinstance(choice, str) else None))
+    return found
+
+
 def knob_condition(text: str, test: ast.expr, knobs: Knobs) -> bool:
     """Decide `a if knob else b` before anything runs: knobs are conventions, not data."""
     name = _knob_name(text, test)

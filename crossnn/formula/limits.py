@@ -17,6 +17,8 @@ MAX_PARENTHESES = 40
 MAX_DEPTH = 80
 MAX_NODES = 1000
 MAX_ELEMENTS = 10**8
+MAX_STEPS = 512
+"""So many steps of a recurrent layer are recorded, one after the other, and judged one by one."""
 
 
 def check_text(text: object) -> None:

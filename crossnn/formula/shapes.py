@@ -40,6 +40,8 @@ def reduced_axes(name: str, shape: Shape, axis: int | Sequence[int] | None) -> t
     if axis is None:
         return tuple(range(len(shape)))
     listed = (axis,) if isinstance(axis, int) else tuple(axis)
+    if not listed:  # to NumPy nothing then meets, to torch everything
+        raise FormulaError(f"{name}: axis=() names no axis of shape {shape}; without axis= all of them meet")
     if any(not -len(shape) <= one < len(shape) for one in listed):
         raise FormulaError(f"{name}: axis {axis} does not exist in shape {shape}")
     return tuple(sorted({one % len(shape) for one in listed}))

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 
 from crossnn.catalogue.build import formula_graph, knob_choices, settings
 from crossnn.catalogue.load import Catalogue
-from crossnn.catalogue.network import Assembly, assemble, record_layer
+from crossnn.catalogue.network import Assembly, assemble, check_weights, record_layer
 from crossnn.catalogue.rows import (
     VARIABLES,
     Activation,
+    Constraint,
     Experiment,
     Formulated,
     Initializer,
@@ -26,7 +27,7 @@ from crossnn.catalogue.rows import (
 )
 from crossnn.catalogue.updates import initial_state, slot_shape, update_graph
 from crossnn.errors import CrossnnError, MissingDataError, SpecError, UnknownNameError, choices, unknown
-from crossnn.formula.graph import Node, shape_of
+from crossnn.formula.graph import Node, shape_of, topological
 
 SIZE = 4
 
@@ -52,7 +53,8 @@ def _build(row: Row, catalogue: Catalogue) -> None:
             _optimizer(row)
         case Network():
             for training in (True, False):
-                assemble(row, catalogue, Node([], "input", shape=(SIZE, *row.input), name="x"), training=training)
+                x = Node([], "input", shape=(SIZE, *row.input), name="x")
+                check_weights(assemble(row, catalogue, x, training=training))
         case Experiment():
             _experiment(row, catalogue)
         case Study():
@@ -70,6 +72,11 @@ def _formulated(row: Formulated) -> None:
             if not same or len(value.shape) != len(shape):
                 kept = "every axis but the last" if row.acts_on == "vector" else "the shape"
                 raise SpecError(f"formula: turns shape {shape} into {value.shape}; an activation keeps {kept}")
+        if isinstance(row, Constraint) and value.shape != subject.data["w"].shape:
+            before = subject.data["w"].shape
+            raise SpecError(
+                f"formula: turns shape {before} into {value.shape}; a constraint keeps that of its parameter"
+            )
         if row.derivative:
             given = {k: v for k, v in subject.settings.items() if k in row.params or k in row.knobs}
             hyper, knobs = settings(row, given)
@@ -90,7 +97,9 @@ def _layer(row: Layer, catalogue: Catalogue) -> None:
         assembly = Assembly([], training=False)
         for name in row.inputs:
             assembly.outputs[name] = Node(assembly.tape, "input", shape=subject.params[name].shape, name=name)
-        record_layer(assembly, None, row, "", {**options, "inputs": row.inputs})
+        output = record_layer(assembly, None, row, "", {**options, "inputs": row.inputs})
+        if not {id(assembly.outputs[name]) for name in row.inputs} & {id(node) for node in topological([output])}:
+            raise SpecError(f"formula: what comes out depends on none of the inputs {choices(row.inputs)}")
     for slot, parameter in row.params.items():
         known = [one.name for one in catalogue.of_kind("initializer")]
         if not isinstance(catalogue.rows.get(parameter.initializer), Initializer):

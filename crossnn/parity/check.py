@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
-from crossnn.adapter import Native
+from crossnn.adapter import Adapter, Native
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
 from crossnn.errors import CrossnnError, UnavailableError
@@ -100,32 +100,48 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
         nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
     subjects: Sequence[Subject | Steps] = subjects_of(cell.spec, cell.files, cell.seed)
     for subject in subjects:
-        own = native_of(adapter, row.kind, row.name, subject.settings) if native else None
-        if native and own is None:
-            continue
-        if own is not None and own.modes and cell.mode not in own.modes:
-            nothing = f"{own.call} does not run in mode {cell.mode}: the formula runs instead"
-            continue
-        if isinstance(subject, Steps):
-            values = (
-                optimizer_values(adapter, cell.mode, subject)
-                if own is None
-                else native_optimizer_values(subject, own, cell.dtype)
-            )
-            records += _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
-        else:
-            values = subject_values(adapter, cell.mode, subject, own)
-            if subject.tabulated:
-                records += _conventions(cell, row, subject, values, own)
+        try:
+            own = native_of(adapter, row.kind, row.name, subject.settings) if native else None
+            if native and own is None:
                 continue
-            references: Mapping[str, Reference] = subject.references(cell.dtype)
-            if all(values[name].shape == references[name].exact.hi.shape for name in values):
-                records += _kinks(cell, row, subject, values, own)
-                references = _without_kinks(subject, values, references)
-            records += _judged(cell, row, subject.case, values, references, own, subject.quantities)
+            if own is not None and own.modes and cell.mode not in own.modes:
+                nothing = f"{own.call} does not run in mode {cell.mode}: the formula runs instead"
+                continue
+            records += _case_records(cell, row, subject, adapter, own)
+        except Exception as error:  # whatever a framework throws is a result of this case, and of no other
+            records.append(_thrown(cell, row, subject, error))
     if not records:
         return [_record(cell, row, "-", Judgement("NOT-RUN", message=nothing))]
     return records
+
+
+def _thrown(cell: Cell, row: Row, subject: Subject | Steps, error: Exception) -> Record:
+    """An error; where nothing is judged, as of no samples, to refuse is a convention like others."""
+    message = _one_line(error)
+    if isinstance(subject, Subject) and subject.tabulated:
+        found = Judgement("KINK", worst=Worst((), "a convention", "refused"), message=message)
+        return _record(cell, row, subject.order[0], found, subject.case)
+    return _record(cell, row, "-", Judgement("ERROR", message=message), subject.case)
+
+
+def _case_records(cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter, own: Native | None) -> list[Record]:
+    """The records of one case, by the formula or by a native implementation."""
+    if isinstance(subject, Steps):
+        values = (
+            optimizer_values(adapter, cell.mode, subject)
+            if own is None
+            else native_optimizer_values(subject, own, cell.dtype)
+        )
+        return _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
+    values = subject_values(adapter, cell.mode, subject, own)
+    if subject.tabulated:
+        return _conventions(cell, row, subject, values, own)
+    references: Mapping[str, Reference] = subject.references(cell.dtype)
+    kinks: list[Record] = []
+    if all(values[name].shape == references[name].exact.hi.shape for name in values):
+        kinks = _kinks(cell, row, subject, values, own)
+        references = _without_kinks(subject, values, references)
+    return kinks + _judged(cell, row, subject.case, values, references, own, subject.quantities)
 
 
 def _judged(

@@ -64,7 +64,7 @@ def _recorder(row: Formulated, hyper: dict[str, float], knobs: dict[str, Any]) -
 def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[str, Any], seed: int) -> Subject:
     chosen: Mapping[str, Any] = {**hyper, **knobs}
     recorder, generator = _recorder(row, hyper, knobs), inputs.generator_for(row.name, seed)
-    kinks = kinks_of(row, hyper)
+    kinks = kinks_of(row, hyper, knobs)
     match row:
         case Activation():
             return _activation(row, case, chosen, recorder, generator, kinks)

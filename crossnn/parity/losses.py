@@ -42,7 +42,7 @@ class _LossSubject:
     def __init__(self, row: Loss, hyper: dict[str, float], knobs: dict[str, Any], by: Reduction, seed: int) -> None:
         self.row, self.hyper, self.knobs, self.by = row, hyper, knobs, by
         generator = inputs.generator_for(row.name, seed)
-        self.params, self.data = loss_inputs(row, generator, hyper)
+        self.params, self.data = loss_inputs(row, generator, hyper, knobs)
         self.total = "value" if by.by == "none" else "loss of no samples" if by.samples == 0 else "loss"
         self.ends: dict[str, str] = {}
         if by.samples is not None:
@@ -136,7 +136,7 @@ class _LossSubject:
         return {"y": "gradient", **found, **{name: f"slope at {name}" for name in self.ends}}
 
     def _kinks(self) -> tuple[Kink, ...]:
-        at = kinks_of(self.row, self.hyper)
+        at = kinks_of(self.row, self.hyper, self.knobs)
         if not at or "t" not in self.data:
             return ()
         y, difference = self.params["y"], self.params["y"] - self.data["t"]
@@ -144,7 +144,9 @@ class _LossSubject:
         return tuple(Kink("gradient", index, float(difference[index]), 1 / y.size) for index in places)
 
 
-def loss_inputs(row: Loss, generator: np.random.Generator, hyper: Mapping[str, float]) -> tuple[Arrays, Arrays]:
+def loss_inputs(
+    row: Loss, generator: np.random.Generator, hyper: Mapping[str, float], knobs: Mapping[str, Any]
+) -> tuple[Arrays, Arrays]:
     """(params, data): prediction and target from their domains, with every listed point and every threshold."""
     shape = inputs.VECTORS if row.acts_on == "vector" else inputs.ELEMENTS
     y, t = inputs.domain(generator, row.prediction, shape), inputs.domain(generator, row.target, shape)
@@ -161,7 +163,7 @@ def loss_inputs(row: Loss, generator: np.random.Generator, hyper: Mapping[str, f
         t = inputs.single(y - np.where(generator.random(shape) < 0.7, inputs.hostile(generator, shape, -4, 1), t))
         y[::3], t[::3] = inputs.hostile(generator, y[::3].shape, -13, -3), 0.0  # differences far below any threshold
         near = [factor * value for value in hyper.values() for factor in (-1.3, -1, -0.8, 0.8, 1, 1.3)]
-        special = [*row.points, *kinks_of(row, hyper), *near]
+        special = [*row.points, *kinks_of(row, hyper, knobs), *near]
         for index, value in zip(np.ndindex(shape), special, strict=False):
             y[index], t[index] = inputs.single([0.5 + value])[0], 0.5
     elif row.points:
