@@ -137,11 +137,25 @@ def test_settings_reach_code_and_latex() -> None:
     assert "LaTeX, with eps_place = outside, bias_correction = true" in show("adam")
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "expected"),
+    [
+        ("softshrink", "theta=-1", "theta = -1"),
+        ("adam", "beta1=0.5", "lr = 0.001, beta1 = 0.5, beta2 = 0.999, eps = 1e-08"),
+        ("dense", "units=5", "units = 5"),
+        ("conv1d", "kernel_size=2", "filters = 4, kernel_size = 2, strides = 1, dilation = 1, groups = 1"),
+        ("conv1d", "padding=same", "filters = 4, kernel_size = 3, strides = 1, dilation = 1, groups = 1"),
+    ],
+)
+def test_the_parameters_shown_are_those_chosen(name: str, setting: str, expected: str) -> None:
+    assert f"  parameters  {expected}\n" in show(name, "--knob", setting)
+
+
 def test_rows_of_a_file_are_shown(tmp_path: Any) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[swish]\nkind = "activation"\nformula = "x/(1 + exp(-x))"\n', "utf-8")
     assert "x/(1 + exp(-x))" in show(str(file))
-    assert r"f(x) = \frac{x}{1 + e^{-x}}" in show("swish", str(file), "--latex")
+    assert r"f(x) = \frac{x}{1 + \mathrm{e}^{-x}}" in show("swish", str(file), "--latex")
 
 
 @pytest.mark.parametrize(
@@ -156,11 +170,23 @@ def test_rows_of_a_file_are_shown(tmp_path: Any) -> None:
         (["adam", "--knob", "lr=fast"], "lr must be a number"),
         (["adam", "--gradient"], "is never differentiated"),
         (["mlp", "--graph"], "kinds that have"),
+        (["mlp", "--latex"], "kinds that have"),
+        (["mlp", "--knob", "lr=0.1"], "unknown setting of mlp 'lr'. Known: none."),
+        (["sgd", "--knob", "lr=nan"], "sgd with lr = nan: params: nan is not a finite number"),
+        (["sgd", "--latex", "--knob", "lr=-inf"], "sgd with lr = -inf: params: -inf is not a finite number"),
+        (["max_pool2d", "--knob", "pool_size=nan"], "max_pool2d with pool_size = nan: options: nan is not a finite"),
+        (["dense", "--knob", "units=1.5"], "dense with units = 1.5: units = 1.5; a length is a whole number from 1"),
+        (["dense", "--knob", "units=-1"], "dense with units = -1: units = -1; a length is a whole number from 1"),
+        (["dense", "--latex", "--knob", "units=0"], "dense with units = 0: units = 0; a length is a whole number"),
+        (["conv2d", "--knob", "filters=2.5"], "conv2d with filters = 2.5: filters = 2.5; a length is a whole number"),
+        (["dropout", "--knob", "rate=2"], "dropout with rate = 2: rate = 2: keeps with probability 1 - rate = -1"),
         (["no/such/file.toml"], "cannot be read"),
     ],
 )
 def test_refusals_say_what_to_do(arguments: list[str], message: str) -> None:
-    assert message in refused(*arguments)
+    found = refused(*arguments)
+    assert message in found
+    assert len(found.strip().splitlines()) == 1 or found.startswith("Usage:")
 
 
 def test_networks_and_experiments_are_shown_by_what_they_are_made_of() -> None:

@@ -11,14 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
+import msgspec
 
+from crossnn.catalogue.build import settings
 from crossnn.catalogue.example import SHOWABLE, Example, example
+from crossnn.catalogue.layers import example_shapes
 from crossnn.catalogue.load import load_catalogue
+from crossnn.catalogue.network import Assembly, record_layer
+from crossnn.catalogue.rows import Layer, Row
+from crossnn.catalogue.validate import check_values
 from crossnn.cli.describe import describe, latex_lines, section
 from crossnn.cli.options import comma_list, split_arguments
 from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
-from crossnn.formula.graph import Graph, leaves
+from crossnn.formula.graph import Graph, Node, leaves
 from crossnn.formula.listing import pass_report
 from crossnn.formula.loops import rolled
 from crossnn.formula.primitives import PRIMITIVES
@@ -57,14 +63,15 @@ def show(
     given = dict(_setting(text) for text in knob)
     parts: list[str] = []
     for row in rows:
-        if row.kind not in SHOWABLE and not (backend or gradient or graph or as_latex):
+        if row.kind not in SHOWABLE and not (given or backend or gradient or graph or as_latex):
             parts.append(describe(row))
             continue
+        hyper = _checked(row, given)
         one = example(row, given)
         if as_latex:
             parts += latex_lines(row, one.knobs)
             continue
-        parts.append(describe(row, one.hyper, one.knobs))
+        parts.append(describe(row, hyper, one.knobs))
         if graph:
             parts.append(section("graph", _graph_text(one, gradient)))
         if backend:
@@ -85,6 +92,27 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, float(value)
     except ValueError:
         return name, value
+
+
+def _checked(row: Row, given: Mapping[str, Any]) -> dict[str, float]:
+    """The hyper-parameters of a row with the `given` ones set; refuses those that no specification could say. A layer
+    is recorded with them, because its example has small lengths of its own."""
+    hyper, knobs = settings(row, given)
+    if row.kind not in SHOWABLE:
+        return hyper
+    try:
+        check_values(msgspec.structs.replace(row, **{"options" if isinstance(row, Layer) else "params": hyper}))
+        if isinstance(row, Layer):
+            options = {**hyper, **{name: size for name, size in row.sizes.items() if name in hyper}, **given}
+            assembly = Assembly([])
+            for name, shape in example_shapes(row, options).items():
+                assembly.outputs[name] = Node(assembly.tape, "input", shape=shape, name=name)
+            record_layer(assembly, None, row, "", {**options, **knobs, "inputs": row.inputs})
+    except CrossnnError as error:
+        shown = ", ".join(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+                          for name, value in given.items())  # fmt: skip
+        raise SpecError(f"{row.name} with {shown}: {error}" if given else str(error)) from None
+    return hyper
 
 
 def _derivative(one: Example) -> Graph:

@@ -100,8 +100,8 @@ _ROWS = [
     _primitive("abs(x)", "\\left|{x}\\right|", {"x": "g*sign(x)"}, rounding="exact"),
     _primitive("sign(x)", "\\operatorname{{sign}}\\left({x}\\right)", rounding="exact"),
     _primitive("floor(x)", "\\left\\lfloor{x}\\right\\rfloor", rounding="exact"),
-    _primitive("exp(x)", "e^{{{x}}}", {"x": "g*out"}, flops=10),
-    _primitive("expm1(x)", "\\left(e^{{{x}}} - 1\\right)", {"x": "g*exp(x)"}, flops=12),
+    _primitive("exp(x)", "\\mathrm{{e}}^{{{x}}}", {"x": "g*out"}, flops=10),
+    _primitive("expm1(x)", "\\left(\\mathrm{{e}}^{{{x}}} - 1\\right)", {"x": "g*exp(x)"}, flops=12),
     _primitive("log(x)", "\\ln\\left({x}\\right)", {"x": "g/x"}, flops=10),
     _primitive("log1p(x)", "\\ln\\left(1 + {x}\\right)", {"x": "g/(1 + x)"}, flops=12),
     _primitive("sqrt(x)", "\\sqrt{{{x}}}", {"x": "g/(2*out)"}, flops=4),
@@ -149,7 +149,7 @@ _ROWS = [
     # reductions over `axis` (None: all axes)
     _primitive(
         "sum(x)",
-        "\\sum {x}",
+        "\\sum{below} {x}",
         {"x": "spread(g, x, axis, keepdims)"},
         shape=shapes.reduction,
         options=_REDUCE,
@@ -157,19 +157,19 @@ _ROWS = [
     ),
     _primitive(
         "mean(x)",
-        "\\operatorname{{mean}}\\left({x}\\right)",
+        "\\operatorname{{mean}}{below}\\left({x}\\right)",
         {"x": "spread(g, x, axis, keepdims)/count(x, axis)"},
         shape=shapes.reduction,
         options=_REDUCE,
         rounding="total",
     ),
     _primitive(
-        "max(x)", "\\max {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"
+        "max(x)", "\\max{below} {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"
     ),  # ties share the gradient, as in all three frameworks
-    _primitive("min(x)", "\\min {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"),
+    _primitive("min(x)", "\\min{below} {x}", {"x": _TIES}, shape=shapes.reduction, options=_REDUCE, rounding="exact"),
     _primitive(
         "argmax(x)",
-        "\\operatorname{{arg\\,max}} {x}",
+        "\\operatorname{{arg\\,max}}{below} {x}",
         shape=shapes.reduction,
         options={"axis": -1},
         rounding="exact",
@@ -239,7 +239,7 @@ _ROWS = [
     ),
     _primitive(
         "flip(x)",
-        "\\operatorname{{flip}}\\left({x}\\right)",
+        "\\operatorname{{flip}}{below}\\left({x}\\right)",
         {"x": "flip(g, axis=axis)"},
         shape=shapes.along,
         options={"axis": 0},
@@ -256,7 +256,7 @@ _ROWS = [
         flops=0,
     ),
     # indices: whole numbers
-    _primitive("iota(x)", "k", shape=shapes.along, options={"axis": -1}, rounding="exact", flops=0),
+    _primitive("iota(x)", "i{below}", shape=shapes.along, options={"axis": -1}, rounding="exact", flops=0),
     _primitive("one_hot(i, like)", "\\mathbf{{1}}_{{{i}}}", shape=shapes.labelled, rounding="exact", flops=0),
     _primitive(
         "take(x, i)",
