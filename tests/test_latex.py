@@ -11,7 +11,7 @@ from crossnn.catalogue.build import default_knobs
 from crossnn.catalogue.example import SHOWABLE
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Activation, Layer, Loss, Row
-from crossnn.cli.describe import latex_lines, row_symbols
+from crossnn.cli.printed import latex_lines, row_symbols
 from crossnn.formula.grammar import parse, parse_assignment
 from crossnn.formula.graph import Graph, Node, constant, record
 from crossnn.formula.latex import distinct_symbols, graph_latex, latex, name_latex

@@ -20,8 +20,9 @@ from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.network import Assembly, record_layer
 from crossnn.catalogue.rows import Layer, Row
 from crossnn.catalogue.validate import check_values
-from crossnn.cli.describe import describe, latex_lines, section
+from crossnn.cli.describe import describe, section
 from crossnn.cli.options import comma_list, split_arguments
+from crossnn.cli.printed import latex_lines
 from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
 from crossnn.formula.graph import Graph, Node, leaves
