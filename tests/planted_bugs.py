@@ -764,7 +764,10 @@ def _bugs() -> Iterator[Bug]:
     yield Bug("dense_adds_bias_twice", "dense", edit("dense", "+ bias", "+ 2*bias"), "value")
     yield Bug("dropout_not_scaled", "dropout", edit("dropout", "/(1 - rate)", ""), "value")
     yield Bug("rate_of_dropout_at_inference", "dropout", mutant("dropout", inference="x*(1 - rate)"), "value")
-    yield Bug("convolution_ignores_dilation", "conv2d", edit("conv2d", "dilation=dilation", "dilation=1"), "-", "ERROR")
+    yield Bug(
+        "convolution_ignores_dilation", "conv2d", edit("conv2d", "dilation=dilation", "dilation=1"), "let.z",
+        case="dilation=[2, 1]",
+    )  # fmt: skip
     yield Bug(
         "pooling_pads_with_zeros", "max_pool2d", edit("max_pool2d", "fill='lowest'", "fill='zero'"), "value",
         case="padding=same",
