@@ -362,8 +362,11 @@ LINES: list[tuple[str, dict[str, Any], list[str]]] = [
             r"i \leftarrow \sigma\left(z_{0:\mathrm{units}}\right)",
             r"f \leftarrow \sigma\left(z_{\mathrm{units}:2 \, \mathrm{units}}\right)",
             r"g \leftarrow \tanh\left(z_{2 \, \mathrm{units}:3 \, \mathrm{units}}\right)",
+            r"c \leftarrow f \odot c + i \odot g",
+            r"h \leftarrow o \odot \tanh\left(c\right)",
         ],
     ),
+    ("gru", {"reset_after": True}, [r"h \leftarrow u \odot h + \left(1 - u\right) \odot n"]),
 ]  # fmt: skip
 
 

@@ -29,7 +29,8 @@ _COUNT = "n"
 
 def latex_lines(row: Row, knobs: Mapping[str, bool | str]) -> list[str]:
     """The row as a lecture prints it, in the conventions that `knobs` choose."""
-    notation = Notation(row_symbols(row), _axes(row))
+    steps = isinstance(row, Layer) and bool(row.step)
+    notation = Notation(row_symbols(row), _axes(row), elementwise="\\odot" if steps else "")
     if isinstance(row, Formulated):
         lines = [latex(line, knobs, notation).replace("\\leftarrow", "=", 1) for line in needed_lines(row, knobs)]
         texts = dict.fromkeys(latex(text, knobs, notation) for text in (row.definition, row.formula) if text)

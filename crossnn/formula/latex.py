@@ -60,6 +60,8 @@ class Notation:
 
     symbols: Mapping[str, str] = field(default_factory=dict)
     axes: dict[str, Axes] = field(default_factory=dict)
+    elementwise: str = ""
+    """The sign between the factors of an element by element product, where there are matrix products beside it."""
 
     def symbol(self, name: str) -> str:
         return self.symbols.get(name) or name_latex(name)
@@ -137,9 +139,10 @@ class _Reading:
             key: self.part(node).text for key, node in options.items() if key in _SHOWN and values[key] is not None
         }
         below = self.below(values.get("axis"), parts[0].axes)
-        return _apply(name, parts, shown, below)._replace(
-            axes=axes_of(name, [one.axes for one in parts], values, self.notation.axes)
-        )
+        inputs = [one.axes for one in parts]
+        sign = self.notation.elementwise if name == "multiply" and () not in inputs else ""
+        found = _binary(name, parts, sign) if sign else _apply(name, parts, shown, below)
+        return found._replace(axes=axes_of(name, inputs, values, self.notation.axes))
 
     # What axes are called.
 
@@ -273,7 +276,7 @@ def _indexed(part: Part) -> str:
 def _apply(name: str, parts: Sequence[Part], options: Mapping[str, str], below: str) -> Part:
     """A primitive on parts; `options` and the axes `below` it as they are printed."""
     if name in _BINARY:
-        return _binary(name, *parts)
+        return _binary(name, parts)
     if name == "where":
         condition, chosen, otherwise = (part.text for part in parts)
         return _cases(chosen, condition, otherwise)
@@ -304,7 +307,8 @@ def _apply(name: str, parts: Sequence[Part], options: Mapping[str, str], below: 
     return Part(_fill(name, part.text, below=below), POWER if name == "exp" else ATOM)
 
 
-def _binary(name: str, left: Part, right: Part) -> Part:
+def _binary(name: str, parts: Sequence[Part], sign: str = "") -> Part:
+    left, right = parts
     own, least_left, least_right = _BINARY[name]
     first, second = _wrap(left, least_left), _wrap(right, least_right)
     if SUM <= own <= PRODUCT and second.startswith("-"):
@@ -314,7 +318,9 @@ def _binary(name: str, left: Part, right: Part) -> Part:
     if own == PRODUCT and first.startswith("-"):
         own = SIGNED
     if name == "multiply" and second[0].isdigit():
-        return Part(f"{first} \\cdot {second}", own)
+        sign = sign or "\\cdot"
+    if sign:
+        return Part(f"{first} {sign} {second}", own)
     return Part(_fill(name, first, second), own)
 
 
