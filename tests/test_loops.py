@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -143,6 +144,59 @@ def test_steps_by_hand(name: str) -> None:
     assert loops(rolled(graph)) == wanted
     generator = np.random.default_rng(1)
     same(graph, x=generator.normal(size=(2, length)), k=generator.normal(size=(2, 1)))
+
+
+UNARY, BINARY = "tanh exp sigmoid abs negative".split(), "add multiply subtract maximum".split()
+
+
+def random_steps(seed: int) -> tuple[Graph, dict[str, np.ndarray]]:
+    """Steps of random operations on what is carried, parts of two sequences and outer values; now and then one step is
+    another, or something else needs a value from between."""
+    chance = random.Random(seed)
+    length, carried, shape = chance.choice([4, 5, 7]), chance.choice([1, 2, 3]), (2, 1)
+    known = [*(f"c{i}" for i in range(carried)), "p0", "p1", "k", "last"]
+    lines = []
+    for number in range(chance.randint(2, 8)):
+        operation = chance.choice(UNARY if chance.random() < 0.4 else BINARY)
+        lines.append((operation, chance.choices(known, k=1 if operation in UNARY else 2)))
+        known.append(f"t{number}")
+    after = [f"t{chance.randrange(len(lines))}" for _ in range(carried)]
+    odd = chance.randrange(length) if chance.random() < 0.15 else None
+    ending = chance.choice(["last", "all", "all and last", "between"])
+
+    def function(x: Node, y: Node, k: Node) -> tuple[Node, ...]:
+        loop, state, every = len(x.tape), [k] * carried, []
+        for place in range(length):
+            begin = len(x.tape)
+            parts = [GRAPH["slice"](one, axis=1, start=place, stop=place + 1) for one in (x, y)]
+            scope = {f"c{i}": one for i, one in enumerate(state)} | {"p0": parts[0], "p1": parts[1], "k": k}
+            scope["last"] = GRAPH["slice"](x, axis=1, start=length, stop=length + 1)
+            for number, (operation, names) in enumerate(lines):
+                value = GRAPH[operation](*(scope[name] for name in names))
+                scope[f"t{number}"] = value * 0.5 if place == odd and number == 0 else value
+            state = [scope[name] for name in after]
+            every.append(state)
+            for node in x.tape[begin:]:
+                node.step = (loop, place)
+        joined = tuple(GRAPH["concatenate"](*one, axis=1) for one in zip(*every, strict=True))
+        return {
+            "last": tuple(state), "all": joined, "all and last": (joined[0] * state[-1], state[0]),
+            "between": (every[length // 2][0] + state[0],),
+        }[ending]  # fmt: skip
+
+    drawn = np.random.default_rng(seed)
+    shapes = {"x": (2, length + 1), "y": (2, length + 1), "k": shape}
+    return simplify(Graph.trace(function, shapes)), {key: drawn.normal(size=one) for key, one in shapes.items()}
+
+
+def test_random_steps_keep_every_bit() -> None:
+    found = 0
+    for seed in range(300):
+        graph, arguments = random_steps(seed)
+        found += loops(rolled(graph))
+        with np.errstate(all="ignore"):
+            same(graph, **arguments)
+    assert found > 10
 
 
 def test_a_loop_as_source() -> None:
