@@ -61,9 +61,9 @@ def rolled(graph: Graph) -> Graph:
             steps = _steps(nodes, loop)
             _connect(steps)
             _outlets(steps, nodes, graph.results)
+            graph = _with_loop(graph, nodes, steps)
         except _UnlikeError:
             continue
-        graph = _with_loop(graph, nodes, steps)
     return graph
 
 
@@ -97,11 +97,15 @@ def _connect(steps: _Steps) -> None:
             if [node.options for node in alike] == wanted and len({id(node.inputs[0]) for node in alike}) == 1:
                 steps.parts[position] = model.inputs[0]
                 continue
-        if any(node.options != model.options for node in alike):
+        if any(_said(node) != _said(model) for node in alike):
             raise _UnlikeError
         for given in zip(*(node.inputs for node in alike), strict=True):
             _argument(steps, given)
     if not steps.parts or not steps.carried:
+        raise _UnlikeError
+    starts = steps.carried.values()  # a loop hands on tensors of one dtype
+    beside = [*steps.sequences, *starts, *(steps.nodes[0][position] for position in steps.carried)]
+    if any(one.dtype != "float" for one in beside) or any(one.operation == "constant" for one in starts):
         raise _UnlikeError
 
 
@@ -115,9 +119,7 @@ def _argument(steps: _Steps, given: Sequence[Node]) -> None:
         if steps.carried.setdefault(second[1], given[0]) is not given[0] or given[0].shape != given[1].shape:
             raise _UnlikeError
     elif given[0].operation == "constant":
-        if any(
-            (one.operation, one.options, one.name) != ("constant", given[0].options, given[0].name) for one in given
-        ):
+        if any(one.operation != "constant" or _said(one) != _said(given[0]) for one in given):
             raise _UnlikeError
         return
     else:
@@ -125,6 +127,11 @@ def _argument(steps: _Steps, given: Sequence[Node]) -> None:
         steps.fixed[id(given[0])] = given[0]
     if any(one is not right for one, right in zip(given, wanted, strict=True)):
         raise _UnlikeError
+
+
+def _said(node: Node) -> tuple[str, str]:
+    """Options and name as text: 0.0 equals -0.0, and is another constant."""
+    return repr(sorted(node.options.items())), node.name if node.operation == "constant" else ""
 
 
 def _outlets(steps: _Steps, nodes: Sequence[Node], results: Sequence[Node]) -> None:
@@ -142,6 +149,8 @@ def _outlets(steps: _Steps, nodes: Sequence[Node], results: Sequence[Node]) -> N
         every = [step[position] for step in steps.nodes]
         tail = list(user.inputs[-len(every) :])
         if user.operation != "concatenate" or user.options["axis"] != 1 or taken != every or tail != every:
+            raise _UnlikeError
+        if every[0].dtype != "float":
             raise _UnlikeError
         steps.joined[id(user)] = position
     if not all(is_last(node) for node in results if id(node) in steps.places):
@@ -190,6 +199,8 @@ def _with_loop(graph: Graph, nodes: Sequence[Node], steps: _Steps) -> Graph:
         if id(node) not in later:
             made[id(node)] = _copy(tape, node, [made[id(child)] for child in node.inputs])
 
+    if any(id(node) in later for node in (*steps.sequences, *steps.carried.values(), *steps.fixed.values())):
+        raise _UnlikeError
     count = len(steps.nodes)
     sequences = [
         made[id(whole)].apply("slice", (made[id(whole)],), {"axis": 1, "start": 1, "stop": count + 1})
