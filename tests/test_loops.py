@@ -76,8 +76,9 @@ def test_a_network_has_a_loop_for_each_recurrent_layer(row: Network) -> None:
 
 
 def test_layers_without_steps_stay_as_they_are() -> None:
-    subject = layer_subjects(CATALOGUE.find("self_attention"), 3)[0]  # type: ignore[arg-type]
-    graph = simplified(subject.forward)
+    row = CATALOGUE.find("self_attention")
+    assert isinstance(row, Layer)
+    graph = simplified(layer_subjects(row, 3)[0].forward)
     assert rolled(graph) is graph
 
 
