@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.metadata
 import operator
 import os
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
@@ -21,6 +25,12 @@ from .jax_arrays import ARRAYS
 from .jax_windows import WINDOWS
 
 DTYPES = ("float64", "float32", "bfloat16")
+STAGES = {
+    "/jax/core/compile/jaxpr_trace_duration": "trace",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
+    "/jax/core/compile/backend_compile_duration": "compile",
+}
+"""JAX's events -> what we call them."""
 
 SPELLING = {
     "equal": "jnp.equal",
@@ -141,10 +151,35 @@ class JaxAdapter(BaseAdapter):
     def wait(self, tree: Tree) -> None:
         jax.block_until_ready(tree)
 
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[dict[str, float]]:
+        """By JAX's own events: tracing to a jaxpr, lowering it to StableHLO, compiling that."""
+        found = _stage_seconds()
+        found.clear()
+        yield found
+
+    def device_memory(self) -> int | None:
+        """JAX's counter cannot be set back: it is the peak since the process began."""
+        found = jax.devices(self.device)[0].memory_stats() if self.device != "cpu" else None
+        return int(found["peak_bytes_in_use"]) if found and "peak_bytes_in_use" in found else None
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import jax_native
 
         return jax_native.native(self.tensor, kind, name, knobs)
+
+
+@functools.cache
+def _stage_seconds() -> dict[str, float]:
+    """What JAX has spent on each stage since this was emptied. A listener cannot be taken away: there is one."""
+    spent: dict[str, float] = {}
+
+    def listen(event: str, seconds: float, **_: Any) -> None:
+        if event in STAGES:
+            spent[STAGES[event]] = spent.get(STAGES[event], 0.0) + seconds
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return spent
 
 
 def _public(call: str) -> Function:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import os
+import time
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,6 +65,7 @@ class TensorflowAdapter(BaseAdapter):
     loops = ("xla",)
 
     def __init__(self) -> None:
+        self.tracing = 0.0  # seconds, in all functions that were ever traced
         self.float = tf.float64
         self.primitives = {
             **OPERATORS,
@@ -146,13 +150,37 @@ class TensorflowAdapter(BaseAdapter):
     def compile(self, f: Function, mode: str) -> Function:
         if mode == "eager":
             return f
-        compiled: Function = tf.function(f, autograph=False, jit_compile=mode == "xla")
+
+        def traced(*arguments: Tree) -> Tree:
+            start = time.perf_counter()
+            result = f(*arguments)
+            self.tracing += time.perf_counter() - start
+            return result
+
+        compiled: Function = tf.function(traced, autograph=False, jit_compile=mode == "xla")
         return compiled
 
     def wait(self, tree: Tree) -> None:
         """On the CPU a call returns when it is done."""
         if self.device == "gpu":
             tf.test.experimental.sync_devices()
+
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[dict[str, float]]:
+        """Tracing; the rest of a first call, which Grappler or XLA compiles in, TensorFlow does not tell apart."""
+        found: dict[str, float] = {}
+        before = self.tracing
+        yield found
+        if self.tracing > before:
+            found["trace"] = self.tracing - before
+
+    def device_memory(self) -> int | None:
+        """On the CPU TensorFlow counts nothing, and says 0."""
+        if self.device != "gpu":
+            return None
+        peak = int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        return peak
 
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import tensorflow_native

@@ -6,8 +6,10 @@ import contextlib
 import functools
 import operator
 import os
+import sys
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -173,6 +175,22 @@ class TorchAdapter(BaseAdapter):
         if self.device == "gpu":
             torch.cuda.synchronize()
 
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[dict[str, float]]:
+        """By dynamo's own counters: tracing Python, and what the compiler behind it takes."""
+        found: dict[str, float] = {}
+        before = _compile_seconds()
+        yield found
+        after = _compile_seconds()
+        found.update({stage: after[stage] - before[stage] for stage in after if after[stage] > before[stage]})
+
+    def device_memory(self) -> int | None:
+        if self.device != "gpu":
+            return None
+        peak = int(torch.cuda.max_memory_allocated())
+        torch.cuda.reset_peak_memory_stats()
+        return peak
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import torch_native
 
@@ -186,6 +204,14 @@ def _mean(x: Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool =
         return torch.mean(x, axis, keepdims)
     total = torch.sum(x, axis, keepdims)
     return total * (total.numel() / x.numel())
+
+
+def _compile_seconds() -> dict[str, float]:
+    if "torch._dynamo.utils" not in sys.modules:  # nothing has been compiled
+        return {"trace": 0.0, "compile": 0.0}
+    spent = sys.modules["torch._dynamo.utils"].compilation_time_metrics
+    names = {"trace": "bytecode_tracing", "compile": "OutputGraph.call_user_compiler"}
+    return {stage: float(sum(spent.get(name, ()))) for stage, name in names.items()}
 
 
 @functools.cache

@@ -14,7 +14,8 @@ and run `crossnn check --backend your.module:YourAdapter`. tests/example_adapter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,6 +77,10 @@ class NativeOptimizer(Protocol):
     def step(self, gradients: Mapping[str, np.ndarray], learning_rate: float) -> None:
         """One update with this learning rate."""
 
+    def updates(self, gradients: Sequence[Mapping[str, np.ndarray]], learning_rate: float) -> Callable[[int], Any]:
+        """For timing: a function that takes a step with the gradients of this number, which are on the device already,
+        as a user's loop does, and returns what must be waited for."""
+
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
         """Parameters, and those state slots that the framework keeps in the specification's terms."""
 
@@ -125,6 +130,13 @@ class Adapter(Protocol):
     def wait(self, tree: Tree) -> None:
         """Return when every tensor of the tree has been computed."""
 
+    def stages(self) -> AbstractContextManager[Mapping[str, float]]:
+        """Around a first call: afterwards the mapping has the seconds of each stage of compilation that the framework
+        tells apart, such as `trace` and `compile`."""
+
+    def device_memory(self) -> int | None:
+        """The peak of memory on the device since this was asked last, in bytes; None where nothing counts it."""
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         """The framework's own implementation of this specification with exactly these knobs and hyper-parameters,
         or None where it has none."""
@@ -147,6 +159,12 @@ class BaseAdapter:
         return f
 
     def wait(self, tree: Tree) -> None:
+        return None
+
+    def stages(self) -> AbstractContextManager[Mapping[str, float]]:
+        return nullcontext({})
+
+    def device_memory(self) -> int | None:
         return None
 
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:

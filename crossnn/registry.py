@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from crossnn.adapter import Adapter
 
 ENTRY_POINTS = "crossnn.backends"
-MEMBERS = ("modes", "start", "tensor", "array", "value_and_grad", "compile", "wait", "native")
+MEMBERS = (
+    "modes", "start", "tensor", "array", "value_and_grad", "compile", "wait", "stages", "device_memory", "native",
+)  # fmt: skip
 """What an adapter has, started or not."""
 
 

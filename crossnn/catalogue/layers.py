@@ -196,11 +196,13 @@ def _numbers(options: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def example_shapes(row: Layer, options: Mapping[str, Any]) -> dict[str, Shape]:
-    """Shapes of the inputs with which a layer is checked and shown: small, and lengths differ. A dimension with a name
-    of the author's own gets some length where `sizes` gives none."""
+def example_shapes(
+    row: Layer, options: Mapping[str, Any], given: Mapping[str, int | list[int]] | None = None
+) -> dict[str, Shape]:
+    """Shapes of the inputs with which a layer is checked and shown: small, and lengths differ; or with the lengths that
+    are `given`. A dimension with a name of the author's own gets some length where `sizes` gives none."""
     patterns = row.input if isinstance(row.input, dict) else dict.fromkeys(row.inputs, row.input or ["batch", REST])
-    sizes = {**_SIZES, **row.sizes}
+    sizes = {**_SIZES, **row.sizes, **(given or {})}
 
     def shape(pattern: Sequence[str]) -> Shape:
         found: list[int] = []

@@ -25,7 +25,7 @@ from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, u
 
 FILES = (
     "activations", "losses", "regularizers", "constraints", "initializers", "metrics", "layers", "optimizers",
-    "schedules", "clippings", "networks", "experiments", "studies",
+    "schedules", "clippings", "networks", "experiments", "studies", "timed",
 )  # fmt: skip
 COMPOSED = ("layer", "network", "experiment", "study")
 MAX_BYTES = 1_000_000

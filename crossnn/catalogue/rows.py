@@ -233,15 +233,16 @@ Use = dict[str, str | float | bool]
 
 
 class Trained(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What is minimised step by step. `main` rows are trained where none is named; `left_out` says why a mode
-    (`torch compiled`) is not, `printed` what a lecture printed of the outcome. The loader fills in `family` and what is
-    `varied` in it."""
+    """What is minimised step by step. `main` rows are trained where none is named, and `timed` ones timed; `left_out`
+    says why a mode (`torch compiled`) is not trained, `printed` what a lecture printed of the outcome. The loader fills
+    in `family` and what is `varied` in it."""
 
     optimizer: Use
     schedule: Use = {}
     clip: Use = {}
     constraints: list[Use] = []
     main: bool = False
+    timed: bool = False
     left_out: dict[str, str] = {}
     printed: dict[str, float] = {}
     family: str = ""

@@ -19,6 +19,8 @@ from crossnn.errors import CrossnnError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("crossnn.cli.run:run", "Check the catalogue, train the experiments on every backend, write a report."),
     "check": ("crossnn.cli.check:check", "Compare values, gradients and updates with arbitrary precision."),
+    "time": ("crossnn.cli.timing:measure", "Time every backend in every mode: steps, gradients, layers, optimizers."),
+    "compare": ("crossnn.cli.compare:compare", "Say what changed between two runs: verdicts, and times beyond noise."),
     "show": ("crossnn.cli.show:show", "Formula, LaTeX, derivative, graph and generated code of a specification."),
     "report": ("crossnn.cli.report:report", "Render a run folder as Markdown and one self-contained HTML file."),
     "list": ("crossnn.cli.listing:catalogue", "The catalogue."),

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 import click
 
 from crossnn import registry
-from crossnn.errors import BackendError, CrossnnError, choices, unknown
+from crossnn.errors import BackendError, CrossnnError, SpecError, choices, unknown
 from crossnn.runs.cell import Implementation
 
 DTYPES = ("float64", "float32")
+MEASURED_DTYPES = ("float64", "float32", "bfloat16", "tf32")
+LONGEST_SIDE = 1_000_000_000
 LONGEST = 7 * 24 * 3600.0
 """The largest --timeout: a week."""
 ALL_MODES = "all"
@@ -47,19 +49,63 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     return value
 
 
+def lengths(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[int, ...]:
+    """`--batch 1,32,256`: whole numbers from 1 on, in the order given."""
+    found = []
+    for item in (item.strip() for value in values for item in value.split(",")):
+        if not item.isascii() or not item.isdigit() or not 1 <= int(item[:12]) <= LONGEST_SIDE:
+            raise click.BadParameter(f"{item!r} is no whole number from 1 to {LONGEST_SIDE:,}", ctx, param)
+        found.append(int(item))
+    return tuple(found)
+
+
+def parse_setting(text: str) -> tuple[str, float | bool | str]:
+    """`NAME=VALUE` of --knob."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise SpecError(f"--knob {text!r}: write NAME=VALUE, such as --knob eps_place=inside")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value
+
+
+def where_it_runs(dtypes: Sequence[str], said: str) -> Callable[[F], F]:
+    """The options that say on what the work runs."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(
+            (
+                click.option("--backend", multiple=True, callback=comma_list(), metavar="NAME", help="numpy, torch, "
+                             "tensorflow, jax, or your own package.module:Adapter; repeatable. Default: all "
+                             "installed."),
+                click.option("--mode", multiple=True, callback=comma_list(), metavar="NAME", help="eager, compiled, "
+                             "graph, xla, jit ..., or all; repeatable. Default: all, but check leaves out the slow "
+                             "ones."),
+                click.option("--dtype", multiple=True, callback=comma_list(dtypes), metavar="NAME", help=said),
+                click.option("--device", multiple=True, callback=comma_list(), metavar="NAME", help="Default: cpu."),
+                click.option("--implementation", multiple=True, callback=comma_list(IMPLEMENTATIONS), metavar="NAME",
+                             help="formula (ours, run by the framework), native (the framework's own). Default: "
+                             "both."),
+            )
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
+
+
+json_option = click.option("--json", "json_file", metavar="FILE", help="Write every record as one JSON document; - is "
+                           "standard output.")  # fmt: skip
+
+
 def selection(command: F) -> F:
-    """The options that say where and how the work runs."""
+    """The options that say where and how the work of `check` and `run` is done."""
     for option in reversed(
         (
-            click.option("--backend", multiple=True, callback=comma_list(), metavar="NAME", help="numpy, torch, "
-                         "tensorflow, jax, or your own package.module:Adapter; repeatable. Default: all installed."),
-            click.option("--mode", multiple=True, callback=comma_list(), metavar="NAME", help="eager, compiled, "
-                         "graph, xla, jit ..., or all; repeatable. Default: check leaves out the slow ones."),
-            click.option("--dtype", multiple=True, callback=comma_list(DTYPES), metavar="NAME",
-                         help="float64, float32. Default: both; trainings in float64."),
-            click.option("--device", multiple=True, callback=comma_list(), metavar="NAME", help="Default: cpu."),
-            click.option("--implementation", multiple=True, callback=comma_list(IMPLEMENTATIONS), metavar="NAME",
-                         help="formula (ours, run by the framework), native (the framework's own). Default: both."),
+            where_it_runs(DTYPES, "float64, float32. Default: both; trainings in float64."),
             click.option("--seeds", type=click.IntRange(1, 10_000), default=1, metavar="N",
                          help="Repeat with seeds 0 to N-1."),
             click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, metavar="N",
@@ -68,8 +114,7 @@ def selection(command: F) -> F:
                          help="Threads of each backend."),
             click.option("--timeout", type=float, callback=_seconds, default=600.0, show_default=True,
                          metavar="S", help="Seconds after which a cell is given up."),
-            click.option("--json", "json_file", metavar="FILE", help="Write every record as one JSON document; - is "
-                         "standard output."),
+            json_option,
         )
     ):  # fmt: skip
         command = option(command)

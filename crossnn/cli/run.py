@@ -5,21 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crossnn.cli.folder import describe_machine, folder_of
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.document import plain_table
-from crossnn.runs import journal, machine
+from crossnn.runs import journal
 from crossnn.runs.cell import Cell, Training
 from crossnn.runs.runner import InterruptedRunError
 
-RUNS = Path("runs")
 MOST_FAILURES = 10
 
 
@@ -47,11 +46,11 @@ def run(
     names, files = split_arguments(what)
     chosen = select(options)
     cells, kinds, shas = _plan(names, files, chosen, quick, everything)
-    folder = out or (_newest() if resume else RUNS / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    folder = folder_of(out, resume)
     with journal.Journal(folder, resume=resume) as book:
         if book.contents.dropped:
             click.echo(book.contents.dropped, err=True)
-        _describe_machine(folder, resume, chosen.threads)
+        describe_machine(folder, resume, chosen.threads)
         todo = journal.remaining(cells, book.contents.finished_cells(shas))
         if len(todo) < len(cells):
             click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
@@ -112,25 +111,6 @@ def _plan(
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
     kinds = {name: row.kind for name, row in catalogue.rows.items()}
     return threaded(cells, chosen.threads), kinds, {name: row.sha for name, row in catalogue.rows.items()}
-
-
-def _newest() -> Path:
-    """The run folder to continue where none is named."""
-    folders = sorted(path.parent for path in RUNS.glob(f"*/{journal.NAME}"))
-    if not folders:
-        raise CrossnnError(f"nothing to resume: {RUNS}/ holds no run; name the run folder with --out")
-    click.echo(f"resuming {folders[-1]}", err=True)
-    return folders[-1]
-
-
-def _describe_machine(folder: Path, resume: bool, threads: int) -> None:
-    """Results of different versions must not end in one report."""
-    now = machine.describe(sys.argv[1:], threads)
-    before = machine.read(folder) if resume else {}
-    changes = machine.changed(before, now)
-    if changes:
-        raise CrossnnError(f"{folder} was begun with other versions ({', '.join(changes)}); start a new run")
-    machine.write(folder, {**now, "begun": before["date"], "command": before["command"]} if before else now)
 
 
 def _show(outcome: Outcome, chosen: Selection) -> None:

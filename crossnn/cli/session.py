@@ -20,6 +20,7 @@ from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
 from crossnn.runs import machine, runner
 from crossnn.runs.cell import ORACLE, Cell, Done, Record, Training
+from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
 
@@ -34,14 +35,17 @@ class Outcome:
     records: list[Record] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     cells: list[Done] = field(default_factory=list)
+    timings: list[Prepared | Visit] = field(default_factory=list)
+    ceilings: list[Ceiling] = field(default_factory=list)
 
     def add(self, done: Done, records: Sequence[Result]) -> None:
         self.cells.append(done)
         for record in records:
-            if isinstance(record, Record):
-                self.records.append(record)
-            else:
-                self.trainings.append(record)
+            match record:
+                case Record():
+                    self.records.append(record)
+                case Training():
+                    self.trainings.append(record)
 
     def judge_curves(self) -> None:
         """Judge the loss curves, once all of them and their references are here."""
@@ -167,6 +171,7 @@ def _write_json(outcome: Outcome, chosen: Selection, code: int, arguments: Seque
         "records": outcome.records,
         "trainings": outcome.trainings,
         "cells": outcome.cells,
+        **({"timings": outcome.timings, "ceilings": outcome.ceilings} if outcome.timings else {}),
     }
     text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
     if chosen.json_file == "-":

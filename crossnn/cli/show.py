@@ -21,7 +21,7 @@ from crossnn.catalogue.network import Assembly, record_layer
 from crossnn.catalogue.rows import Layer, Row
 from crossnn.catalogue.validate import check_values
 from crossnn.cli.describe import describe, section
-from crossnn.cli.options import comma_list, split_arguments
+from crossnn.cli.options import comma_list, parse_setting, split_arguments
 from crossnn.cli.printed import latex_lines
 from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
@@ -61,7 +61,7 @@ def show(
     wanted, files = split_arguments(names)
     catalogue = load_catalogue(files)
     rows = [catalogue.find(name) for name in wanted] or [row for file in files for row in catalogue.of_file(file)]
-    given = dict(_setting(text) for text in knob)
+    given = dict(parse_setting(text) for text in knob)
     parts: list[str] = []
     for row in rows:
         if row.kind not in SHOWABLE and not (given or backend or gradient or graph or as_latex):
@@ -81,18 +81,6 @@ def show(
         elif gradient or not graph:
             parts.append(section("code", _code(one, gradient)))
     click.echo(("\n" if as_latex else "\n\n").join(parts))
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not name or not value:
-        raise SpecError(f"--knob {text!r}: write NAME=VALUE, such as --knob eps_place=inside")
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    try:
-        return name, float(value)
-    except ValueError:
-        return name, value
 
 
 def _checked(row: Row, given: Mapping[str, Any]) -> dict[str, float]:

@@ -104,6 +104,16 @@ def functions4(request: Request) -> Samples:
     return Samples(kinds[0].x, np.hstack([one.t for one in kinds]))
 
 
+def random_images(request: Request) -> Samples:
+    """Grey levels uniform on [0.05, 1] in ten classes, of the shape that the network takes: nothing to learn, for
+    timing. No level is zero, which some processors multiply faster."""
+    generator = np.random.default_rng([request.seed, 7])
+    count = request.samples or 640
+    return Samples(
+        single(generator.uniform(0.05, 1.0, (count, *request.shape))), generator.integers(10, size=count), classes=10
+    )
+
+
 SETS: Mapping[str, Source] = {
     "and": truth_and,
     "or": truth_or,
@@ -116,6 +126,7 @@ SETS: Mapping[str, Source] = {
     "linear4": linear4,
     "quadratic4": quadratic4,
     "functions4": functions4,
+    "random_images": random_images,
     **{
         f"function_{kind}_{arguments}": partial(function, arguments, kind)
         for kind in ("linear", "quadratic", "transcendental")

@@ -119,6 +119,15 @@ class Task(Problem):
 
         return self._traced(function, self.held_out)
 
+    @cached_property
+    def prediction(self) -> Graph:
+        """(params, layers, data) -> what the network says of a batch, in inference."""
+
+        def function(params: Any, layers: Any, data: Any) -> Node:
+            return self.record_inference(params, layers, data["x"])
+
+        return self._traced(function, {"x": self.data.x[: self.batch_size]})
+
     def _traced(self, function: Any, data: Mapping[str, np.ndarray]) -> Graph:
         shapes = {**{name: self.shapes[name] for name in ("params", "layers")}, "data": map_tree(shape_of, dict(data))}
         return simplify(Graph.trace(function, shapes))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from crossnn.formula.remembered import remembered
 EPSILON = 2.0**-24
 RUNS = 12
 AT_ONCE = 32
-"""So many runs are computed together: more would fill the memory."""
+MOST_NUMBERS = 2**25
+"""So many runs are computed together, and so many numbers of one value: more would fill the memory."""
 
 
 def inexact(node: Node, dtype: str) -> bool:
@@ -53,9 +55,11 @@ def _scales_of(graph: Graph, arguments: Mapping[str, Any], dtype: str, seed: int
     given = {name: map_tree(lambda one: np.asarray(one, np.float64)[None], tree) for name, tree in arguments.items()}
     generator = np.random.default_rng([seed, runs])
     spread: list[Any] = [0.0] * len(graph.results)
+    largest = max((prod(node.shape) for node in graph.live()), default=1)
+    together = max(1, min(AT_ONCE, MOST_NUMBERS // max(largest, 1)))
     with np.errstate(all="ignore"):
-        for done in range(0, runs, AT_ONCE):
-            found = _runs(graph, given, dtype, generator, min(AT_ONCE, runs - done))
+        for done in range(0, runs, together):
+            found = _runs(graph, given, dtype, generator, min(together, runs - done))
             # hypot, since the square of a deviation near 1e-300 would be zero
             parts = (np.hypot.reduce(one[1:] - one[0], axis=0) for one in found)
             spread = [np.hypot(total, part) for total, part in zip(spread, parts, strict=True)]

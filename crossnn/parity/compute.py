@@ -57,7 +57,7 @@ def _compiled(
         return forward, compiled_graph(subject.case, subject.scalar, "objective", adapter, mode, differentiate=True)
 
     def make() -> Any:
-        forward, scalar = _native_functions(adapter, subject, native)
+        forward, scalar = native_functions(adapter, subject, native)
         gradient = adapter.compile(adapter.value_and_grad(scalar), mode) if subject.params else None
         return native, adapter.compile(forward, mode), gradient
 
@@ -87,7 +87,7 @@ def subject_values(adapter: Adapter, mode: str, subject: Subject, native: Native
     return values
 
 
-def _native_functions(
+def native_functions(
     adapter: Adapter, subject: Subject, native: Native
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Forward and objective in terms of the framework's own implementation."""

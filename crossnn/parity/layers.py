@@ -29,14 +29,23 @@ def layer_subjects(row: Layer, seed: int) -> list[Subject]:
     different; and once more in inference where that is another formula."""
     settings_of = [dict(knobs) for knobs in knob_choices(row)] + [dict(case) for case in row.cases]
     training = [True, False] if row.inference else [True]
-    return [_layer_subject(row, given, seed, mode) for given in settings_of for mode in training]
+    return [
+        layer_subject(row, given, {**checked_sizes(row), **given}, seed, mode)
+        for given in settings_of
+        for mode in training
+    ]
 
 
-def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool) -> Subject:
+def layer_subject(
+    row: Layer, given: Mapping[str, Any], chosen: Mapping[str, Any], seed: int, training: bool,
+    lengths: Mapping[str, int | list[int]] | None = None,
+) -> Subject:  # fmt: skip
+    """The layer with the `chosen` settings, of which `given` are worth naming. With `lengths` of the dimensions of its
+    input it is not watched: what it computes on its way is no quantity then."""
     generator = inputs.generator_for(row.name, seed)
-    options, knobs = settings(row, {**checked_sizes(row), **given})
+    options, knobs = settings(row, chosen)
     table = {**options, **knobs, "inputs": row.inputs}
-    shapes = example_shapes(row, options)
+    shapes = example_shapes(row, options, lengths)
     drawn_inputs = {name: _layer_input(row, name, shape, options, generator) for name, shape in shapes.items()}
 
     plan = Assembly([], training)
@@ -54,7 +63,7 @@ def _layer_subject(row: Layer, given: dict[str, Any], seed: int, training: bool)
         assembly = Assembly(
             given[row.inputs[0]].tape, training, params={name: params[name] for name in plan.params},
             state={name: data[name] for name in plan.state}, draws={name: data[name] for name in plan.draws},
-            inner={},
+            inner={} if lengths is None else None,
         )  # fmt: skip
         assembly.outputs = {name: given[name] for name in row.inputs}
         assembly.outputs["out"] = record_layer(assembly, None, row, "", table)

@@ -11,9 +11,14 @@ from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
 from crossnn.report.document import Block, Code, Figure, Heading, Table, Text, to_html, to_markdown
 from crossnn.report.summary import columns, counts, matrices, nothing_ran, sentence
+from crossnn.report.timing import LEGEND as TIMING
+from crossnn.report.timing import timing_blocks
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import ORACLE, Record, Training
+from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.timing.results import Contest, contests, measured
+from crossnn.timing.rounds import Limits
 from crossnn.training.verdict import judge_curves
 
 TITLE = "crossnn: one formula, many interpreters"
@@ -27,12 +32,21 @@ class Run:
     trainings: Sequence[Training]
     machine: Mapping[str, Any]
     note: str = ""
+    contests: Sequence[Contest] = ()
+    timings: Sequence[Prepared | Visit] = ()
+    ceilings: Sequence[Ceiling] = ()
 
 
 def read_run(folder: Path) -> Run:
     contents = journal.read(folder)
     trainings, curves = judge_curves(contents.trainings)
-    return Run([*contents.records, *curves], trainings, machine.read(folder), contents.dropped)
+    every = [record for entry in contents.entries for record in entry.records]
+    ceilings = [record for record in every if isinstance(record, Ceiling)]
+    return Run(
+        [*contents.records, *curves], trainings, machine.read(folder), contents.dropped,
+        contests(*measured(contents.entries), ceilings), [one for one in every if isinstance(one, Prepared | Visit)],
+        ceilings,
+    )  # fmt: skip
 
 
 def render_markdown(folder: Path) -> str:
@@ -73,6 +87,8 @@ def blocks(run: Run) -> list[Block]:
     content += (
         [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings, run.records)] if run.trainings else []
     )
+    if run.contests:
+        content += [Heading(2, "Timing"), Text(TIMING), *timing_blocks(run.contests, Limits.width)]
     content += not_run_blocks(run.records)
     return [*content, *_machine_blocks(run)]
 

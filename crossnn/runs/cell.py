@@ -15,7 +15,8 @@ Verdict = Literal[
     "EQUAL", "ROUNDING", "KNOWN", "KINK", "ILL-CONDITIONED", "ACCURACY", "FORMULA", "ERROR", "NOT-RUN"
 ]  # fmt: skip
 
-Implementation = Literal["formula", "native"]
+Implementation = Literal["formula", "native", "hand-written"]
+"""Our formula, run by the framework; the framework's own; or a user's code, which is timed beside them."""
 
 ORACLE = "oracle"
 """The backend name of what needs no framework: proofs about a specification, and the reference of a training."""
@@ -24,10 +25,24 @@ FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
 """Verdicts that make a run end with exit code 1."""
 
 
+class Timed(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a specification is timed: a phase at a batch size. Round 0 prepares and judges it, every later round is a
+    visit that takes times. `shape` is that of one sample, `settings` are of the row, `beside` is the file of
+    hand-written code; each where it is not the default. `again`: the same once more, in a process of its own."""
+
+    phase: str
+    batch: int
+    round: int = 0
+    shape: tuple[int, ...] = ()
+    settings: tuple[tuple[str, float | bool | str], ...] = ()
+    beside: str = ""
+    again: bool = False
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work for one backend; `left_out` is the reason why it is planned and not done."""
 
-    task: Literal["check", "train"]
+    task: Literal["check", "train", "time"]
     spec: str
     backend: str
     implementation: Implementation = "formula"
@@ -38,6 +53,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     files: tuple[str, ...] = ()
     left_out: str = ""
+    timed: Timed | None = None
 
     @property
     def key(self) -> str:
@@ -46,7 +62,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        return f"{self.task} {self.spec} {self.backend}-{self.mode} {self.implementation} {self.dtype}"
+        phase = f" {self.timed.phase}" if self.timed else ""
+        return f"{self.task} {self.spec}{phase} {self.backend}-{self.mode} {self.implementation} {self.dtype}"
 
 
 class Worst(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ class Child:
         execute: str = EXECUTE,
         folder: str | None = None,
         probe: bool = False,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._buffer = b""
@@ -56,7 +57,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment(device, threads, os.environ),
+            env={**environment(device, threads, os.environ), **(extra or {})},
             start_new_session=True,
             bufsize=0,
         )

@@ -20,6 +20,7 @@ import msgspec
 
 from crossnn.errors import CrossnnError
 from crossnn.runs.cell import Cell, Done, Record, Training
+from crossnn.runs.timed import Ceiling
 from crossnn.runs.wire import Result, decode
 
 NAME = "results.jsonl"
@@ -63,7 +64,10 @@ class Contents:
             entry.done.cell.key
             for entry in self.entries
             if entry.done.status == "ok"
-            and all(not r.spec_sha or now.get(r.spec, r.spec_sha) == r.spec_sha for r in entry.records)
+            and all(
+                isinstance(r, Ceiling) or not r.spec_sha or now.get(r.spec, r.spec_sha) == r.spec_sha
+                for r in entry.records
+            )
         }
 
 

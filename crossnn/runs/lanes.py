@@ -69,8 +69,17 @@ def longest(begun: Iterable[Lane]) -> Lane | None:
 
 @contextlib.contextmanager
 def shared_folder(cells: Sequence[Cell]) -> Iterator[str | None]:
-    """A folder in which children keep what all of them need; none where one child does all checks."""
-    if len({cell.backend for cell in cells if cell.task == "check"} - {ORACLE}) < 2:
+    """A folder in which children keep what all of them need; none where one child does all checks and timings."""
+    if (
+        len(
+            {
+                (cell.backend, cell.task == "time" and cell.mode)
+                for cell in cells
+                if cell.task != "train" and cell.backend != ORACLE
+            }
+        )
+        < 2
+    ):
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="crossnn-", ignore_cleanup_errors=True) as folder:

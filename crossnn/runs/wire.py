@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from crossnn.runs.cell import Cell, Done, Record, Training
+from crossnn.runs.timed import Ceiling, Prepared, Visit
 
-Result = Record | Training
+Result = Record | Training | Ceiling | Prepared | Visit
+RECORDS: Mapping[str, type[Result] | type[Done]] = {
+    "check": Record,
+    "training": Training,
+    "ceiling": Ceiling,
+    "prepared": Prepared,
+    "visit": Visit,
+    "cell": Done,
+}
+"""What the `record` field of a line says -> the structure of that line."""
 
 
 class _Kind(msgspec.Struct):
@@ -19,15 +31,11 @@ class _Answer(msgspec.Struct):
 
 def decode(line: bytes | msgspec.Raw) -> Result | Done:
     """One line of a journal."""
-    match msgspec.json.decode(line, type=_Kind).record:
-        case "check":
-            return msgspec.json.decode(line, type=Record)
-        case "training":
-            return msgspec.json.decode(line, type=Training)
-        case "cell":
-            return msgspec.json.decode(line, type=Done)
-        case other:
-            raise msgspec.ValidationError(f"unknown record {other!r}; known: check, training, cell")
+    kind = msgspec.json.decode(line, type=_Kind).record
+    if kind not in RECORDS:
+        raise msgspec.ValidationError(f"unknown record {kind!r}; known: {', '.join(RECORDS)}")
+    found: Result | Done = msgspec.json.decode(line, type=RECORDS[kind])
+    return found
 
 
 def decode_answer(line: bytes, cell: Cell) -> list[Result]:

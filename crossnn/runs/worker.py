@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -49,8 +50,9 @@ def main() -> None:
     execute = _resolve(options.execute)
     if options.folder:
         _share(options.folder)
+    began = time.perf_counter()
     _preload(options.backend)
-    _send(answers, b'{"ready":true}')
+    _send(answers, json.dumps({"ready": True, "import_seconds": time.perf_counter() - began}).encode())
     for line in sys.stdin.buffer:
         cell = msgspec.json.decode(line, type=Cell)
         _send(answers, msgspec.json.encode({"records": answer(execute, cell)}))

@@ -53,7 +53,12 @@ def train(cell: Cell) -> list[Record | Training]:
 
 
 def step_function(problem: Problem, adapter: Adapter, mode: str) -> Callable[..., Any]:
-    """(params, state, layers, data, lr, t) -> (loss, params, state, layers), in the backend's mode."""
+    """(params, state, layers, data, lr, t) -> (loss, params, state, layers), compiled where the mode compiles."""
+    return adapter.compile(plain_step(problem, adapter, mode), mode)
+
+
+def plain_step(problem: Problem, adapter: Adapter, mode: str) -> Callable[..., Any]:
+    """The same, to be compiled by whoever makes it a part of something."""
     traced = function_of(problem.objective, "objective", adapter, mode)
     update = function_of(problem.update, "update", adapter, mode)
     running = bool(problem.layers)
@@ -67,7 +72,7 @@ def step_function(problem: Problem, adapter: Adapter, mode: str) -> Callable[...
         params, state = update(params, gradients, state, lr, t)
         return loss, params, state, layers
 
-    return adapter.compile(step, mode)
+    return step
 
 
 def machine_of(problem: Problem, adapter: Adapter, mode: str) -> Machine:

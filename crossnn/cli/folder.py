@@ -1,0 +1,37 @@
+"""Run folders: which one, and that results of different versions never end in one."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from crossnn.errors import CrossnnError
+from crossnn.runs import journal, machine
+
+RUNS = Path("runs")
+
+
+def folder_of(out: Path | None, resume: bool) -> Path:
+    """The named folder; else the newest one to continue, or a new one."""
+    return out or (_newest() if resume else RUNS / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+
+
+def _newest() -> Path:
+    folders = sorted(path.parent for path in RUNS.glob(f"*/{journal.NAME}"))
+    if not folders:
+        raise CrossnnError(f"nothing to resume: {RUNS}/ holds no run; name the run folder with --out")
+    click.echo(f"resuming {folders[-1]}", err=True)
+    return folders[-1]
+
+
+def describe_machine(folder: Path, resume: bool, threads: int) -> None:
+    """Write the machine record; refuse to continue a run that other versions began."""
+    now = machine.describe(sys.argv[1:], threads)
+    before = machine.read(folder) if resume else {}
+    changes = machine.changed(before, now)
+    if changes:
+        raise CrossnnError(f"{folder} was begun with other versions ({', '.join(changes)}); start a new run")
+    machine.write(folder, {**now, "begun": before["date"], "command": before["command"]} if before else now)

@@ -1,0 +1,120 @@
+"""`crossnn time`: what each framework costs, in every mode, judged before it is timed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crossnn.cli.folder import describe_machine, folder_of
+from crossnn.cli.options import (
+    MEASURED_DTYPES,
+    comma_list,
+    json_option,
+    lengths,
+    parse_setting,
+    select,
+    split_arguments,
+    where_it_runs,
+)
+from crossnn.cli.session import Outcome, conclude, show_failures
+from crossnn.report.document import plain_table
+from crossnn.runs import journal
+from crossnn.runs.runner import InterruptedRunError
+
+ALLOCATORS = ("default", "pooled")
+MOST_FAILURES = 10
+
+
+@click.command(name="time")
+@click.argument("what", nargs=-1, metavar="[NAME or FILE.toml ...]")
+@where_it_runs(MEASURED_DTYPES, "float64, float32, bfloat16, tf32 (float32 with TF32 products, on a GPU). "
+               "Default: float32.")  # fmt: skip
+@click.option("--phase", multiple=True, callback=comma_list(), metavar="NAME", help="forward, gradient, update, step, "
+              "inference, or all. Default: forward, gradient, step; update of an optimizer.")  # fmt: skip
+@click.option("--batch", multiple=True, callback=lengths, metavar="N,...", help="Batch sizes. Default: 64.")
+@click.option("--threads", multiple=True, callback=lengths, metavar="N,...", help="Threads of each backend, equal for "
+              "all. Default: 1.")  # fmt: skip
+@click.option("--shape", multiple=True, callback=lengths, metavar="N,...", help="Shape of one sample, where another "
+              "than the usual one is wanted; of the parameters of an optimizer.")  # fmt: skip
+@click.option(
+    "--knob", multiple=True, metavar="NAME=VALUE", help="A setting of the row, such as units=512; repeatable."
+)
+@click.option("--beside", type=click.Path(exists=True), metavar="FILE", help="Your own training steps: a Python file "
+              "with ways(spec, mode, params, batches), or a folder of BACKEND_steps.py.")  # fmt: skip
+@click.option("--base", default="", metavar="'BACKEND MODE'", help="What others are compared with. Default: torch "
+              "eager.")  # fmt: skip
+@click.option("--limit", type=click.FloatRange(1, 7 * 24 * 3600), default=540.0, show_default=True, metavar="S",
+              help="Seconds for everything; then every contest has had its share.")  # fmt: skip
+@click.option("--allocator", type=click.Choice(ALLOCATORS), default="default", show_default=True,
+              help="What glibc is told: nothing, or to keep what is freed.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(1, 7 * 24 * 3600), default=600.0, show_default=True, metavar="S",
+              help="Seconds after which a process is given up.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
+@click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
+@json_option
+@click.pass_context
+def measure(
+    ctx: click.Context, /, what: tuple[str, ...], phase: Sequence[str], batch: Sequence[int], threads: Sequence[int],
+    shape: Sequence[int], knob: Sequence[str], beside: str | None, base: str, limit: float, allocator: str,
+    out: Path | None, resume: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Time networks, layers, losses, activations and optimizers, on every backend, in every mode.
+
+    NAME is a row of the catalogue (see 'crossnn list'), FILE.toml a file of your own rows. Without either, three
+    networks are timed: softmax regression, an MLP and a CNN. The output is judged first; what is wrong is not timed.
+    The run folder holds results.jsonl (every sample), machine.json, report.md and report.html.
+    """
+    from crossnn.catalogue.load import load_catalogue
+    from crossnn.cli.rounds import watch_rounds
+    from crossnn.report.build import read_run, write_report
+    from crossnn.report.timing import contest_table, notes, title
+    from crossnn.timing.plan import time_plan
+    from crossnn.timing.results import measured
+    from crossnn.timing.rounds import Limits, time_cells
+
+    began = time.monotonic()
+    names, files = split_arguments(what)
+    chosen = select({**options, "seeds": 1, "jobs": 1, "threads": 1})
+    cells = time_plan(
+        names, files=files, backends=chosen.backends, modes=chosen.modes, phases=phase, batches=batch,
+        dtypes=chosen.dtypes if chosen.dtypes_given else ("float32",), devices=chosen.devices,
+        threads=threads or (1,), implementations=options["implementation"], shape=shape,
+        settings=dict(parse_setting(text) for text in knob), beside=beside or "", base=base,
+    )  # fmt: skip
+    folder = folder_of(out, resume)
+    limits = Limits(seconds=limit, timeout=chosen.timeout)
+    shas = {name: row.sha for name, row in load_catalogue(files).rows.items()}
+    with journal.Journal(folder, resume=resume) as book:
+        if book.contents.dropped:
+            click.echo(book.contents.dropped, err=True)
+        describe_machine(folder, resume, max(threads or (1,)))
+        finished = book.contents.finished_cells(shas)
+        known, _ = measured(entry for entry in book.contents.entries if entry.done.cell.key in finished)
+        try:
+            with watch_rounds() as watcher:
+                time_cells(
+                    cells, book.write, limits=limits, watcher=watcher, known=known, not_run=chosen.missing,
+                    allocator=allocator,
+                )  # fmt: skip
+        except InterruptedRunError as error:
+            again = f"the same command with --resume --out {folder}"
+            raise InterruptedRunError(f"{error}; they are kept in {folder}. Continue with {again}") from None
+    run = read_run(folder)
+    report, page = write_report(folder)
+    to_stderr = chosen.json_file == "-"
+    for contest in run.contests:
+        table = contest_table(contest)
+        click.echo(f"{title(contest.about)}\n{plain_table(table.headers, table.rows)}", err=to_stderr)
+        for note in notes(contest, limits.width):
+            click.echo(f"  {note}", err=to_stderr)
+        click.echo("", err=to_stderr)
+    outcome = Outcome(records=list(run.records), timings=list(run.timings), ceilings=list(run.ceilings))
+    show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
+    code = conclude(outcome, chosen, began, sys.argv[1:])
+    click.echo(f"Report: {report} and {page}", err=to_stderr)
+    ctx.exit(code)

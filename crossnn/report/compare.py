@@ -1,0 +1,157 @@
+"""Two runs side by side: which verdicts changed, and which times, beyond what both runs' intervals leave open.
+
+Times of the same cell in two runs were not taken in the same rounds: each has an interval of its own, and only where
+these do not meet has something changed. Ratios to the same base travel better than times, between days and even between
+machines; how well two runs agree is said of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossnn.report.build import Run, read_run
+from crossnn.report.document import Table
+from crossnn.report.summary import WORST_FIRST
+from crossnn.report.timing import title
+from crossnn.runs.cell import Record
+from crossnn.timing.results import Contest, Standing
+
+CLOSE = 0.05
+"""Ratios that differ by less agree."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One contender in two runs: microseconds before and after, and how many times as long."""
+
+    where: str
+    contender: str
+    before: Standing
+    after: Standing
+
+    @property
+    def factor(self) -> float:
+        return self.after.measured.interval[0] / self.before.measured.interval[0]
+
+    @property
+    def says(self) -> str:
+        """slower or faster where the intervals do not meet, else nothing."""
+        _, old_low, old_high = self.before.measured.interval
+        _, low, high = self.after.measured.interval
+        return "slower" if low > old_high else "faster" if high < old_low else ""
+
+    @property
+    def ratios(self) -> tuple[float, float] | None:
+        """The ratios to the base, before and after; none for the base itself."""
+        old, new = self.before.ratio, self.after.ratio
+        return None if old is None or new is None or old == new else (old[0], new[0])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that two runs have in common, and what only one of them has."""
+
+    times: list[Change]
+    verdicts: list[tuple[str, str, str]]
+    only_before: list[str]
+    only_after: list[str]
+    machines: list[str]
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of ratios that agree."""
+        found = [one.ratios for one in self.times if one.ratios is not None]
+        close = sum(abs(math.log(new / old)) <= math.log1p(CLOSE) for old, new in found)
+        return close / len(found) if found else None
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything is slower, or failed that did not fail before."""
+        return any(one.says == "slower" for one in self.times) or any(
+            new in ("FORMULA", "ACCURACY", "ERROR") for _, _, new in self.verdicts
+        )
+
+
+def compare_runs(before: Path, after: Path) -> Comparison:
+    old, new = read_run(before), read_run(after)
+    times, only_old, only_new = _times(old.contests, new.contests)
+    verdicts, missing, added = _verdicts(old.records, new.records)
+    return Comparison(times, verdicts, [*only_old, *missing], [*only_new, *added], _machines(old, new))
+
+
+def _times(old: Sequence[Contest], new: Sequence[Contest]) -> tuple[list[Change], list[str], list[str]]:
+    def by_name(contests: Sequence[Contest]) -> dict[tuple[str, str], Standing]:
+        return {
+            (title(one.about), standing.measured.prepared.contender): standing
+            for one in contests
+            for standing in one.standings
+        }
+
+    first, second = by_name(old), by_name(new)
+    common = [Change(*key, first[key], second[key]) for key in first if key in second]
+    return (
+        common,
+        [" ".join(key) for key in first if key not in second],
+        [" ".join(key) for key in second if key not in first],
+    )
+
+
+def _verdicts(old: Sequence[Record], new: Sequence[Record]) -> tuple[list[tuple[str, str, str]], list[str], list[str]]:
+    """The worst verdict of every cell where it changed; cells that one run alone has."""
+    first, second = _worst(old), _worst(new)
+    changed = [(key, first[key], second[key]) for key in first if key in second and first[key] != second[key]]
+    return changed, [key for key in first if key not in second], [key for key in second if key not in first]
+
+
+def _worst(records: Sequence[Record]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in records:
+        key = f"{one.spec} {one.case} {one.backend} {one.mode} {one.implementation} {one.dtype} {one.device}"
+        if WORST_FIRST.index(one.verdict) < (WORST_FIRST.index(found[key]) if key in found else len(WORST_FIRST)):  # type: ignore[arg-type]
+            found[key] = one.verdict
+    return found
+
+
+def _machines(old: Run, new: Run) -> list[str]:
+    """What differs between the machines and packages, in words."""
+
+    def flat(machine: Any) -> dict[str, str]:
+        found = {"processor": str(machine.get("processor")), "python": str(machine.get("python"))}
+        found |= {"commit": str(machine.get("commit")), "cores": str((machine.get("cores") or {}).get("usable"))}
+        return found | {str(name): str(version) for name, version in (machine.get("packages") or {}).items()}
+
+    first, second = flat(old.machine), flat(new.machine)
+    return [
+        f"{name} {first.get(name, 'none')} -> {second.get(name, 'none')}"
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+
+
+def times_table(changes: Sequence[Change]) -> Table:
+    """What became slower or faster, the largest change first."""
+    rows = [
+        [
+            one.says, f"{one.factor:.3g}", one.contender, one.where, _interval(one.before), _interval(one.after),
+            "" if one.ratios is None else f"{one.ratios[0]:.3g} -> {one.ratios[1]:.3g}",
+        ]
+        for one in sorted(changes, key=lambda one: -abs(math.log(one.factor)))
+    ]  # fmt: skip
+    return Table(("", "x", "who", "what", "before", "after", "x base"), rows)
+
+
+def _interval(one: Standing) -> str:
+    middle, low, high = one.measured.interval
+    return f"{middle:.4g} us ({low:.4g} to {high:.4g})"
+
+
+def spread(changes: Sequence[Change]) -> tuple[float, float]:
+    """The median and the largest distance between the ratios of two runs, as a share."""
+    found = [abs(math.log(new / old)) for old, new in filter(None, (one.ratios for one in changes))]
+    return (math.expm1(float(np.median(found))), math.expm1(max(found))) if found else (0.0, 0.0)

@@ -1,0 +1,223 @@
+"""What the samples say: medians, intervals, ratios within rounds, ranks. Nothing of it is stored.
+
+The unit is the round. Samples of one visit are not independent of each other; medians of visits nearly are. Intervals
+come from resampling rounds. Two contenders whose ratio cannot be told from 1 share a rank: the interval of the ratio
+contains 1, or the difference is below what the same contender, timed twice, differs from itself.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from crossnn.runs.cell import Cell, Record
+from crossnn.runs.journal import Entry
+from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.timing.ceilings import least_seconds
+
+DRAWS = 4000
+LEAST_DIFFERENCE = 0.01
+"""Below this share no difference is one."""
+
+
+@dataclass
+class Measured:
+    """A cell with its visits by round."""
+
+    prepared: Prepared
+    visits: dict[int, Visit] = field(default_factory=dict)
+
+    @property
+    def last_round(self) -> int:
+        return max(self.visits, default=0)
+
+    @property
+    def medians(self) -> dict[int, float]:
+        """Round -> the median of its visit, in microseconds a call."""
+        return {number: visit.median for number, visit in self.visits.items()}
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """The median over rounds and its 95 % interval, in microseconds."""
+        return median_interval(list(self.medians.values()))
+
+    def average(self, name: str) -> float:
+        """The mean over visits of something that they counted."""
+        return statistics.fmean(getattr(visit, name) for visit in self.visits.values())
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The median, and the 95 % interval that resampling gives it."""
+    return _interval(tuple(values))
+
+
+@lru_cache(maxsize=4096)
+def _interval(values: tuple[float, ...]) -> tuple[float, float, float]:
+    found = np.asarray(values)
+    drawn = np.random.default_rng(0).integers(len(found), size=(DRAWS, len(found)))
+    low, high = np.quantile(np.median(found[drawn], axis=1), [0.025, 0.975])
+    return float(np.median(found)), float(low), float(high)
+
+
+def ratio(one: Measured, base: Measured) -> tuple[float, float, float] | None:
+    """How many times as long as the base, paired within rounds, with its 95 % interval; None without a common round."""
+    mine, theirs = one.medians, base.medians
+    common = sorted(mine.keys() & theirs.keys())
+    if not common:
+        return None
+    found = median_interval([math.log(mine[number] / theirs[number]) for number in common])
+    return tuple(map(math.exp, found))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A contender in its contest. `ratio` is to the base, `share` that of the ceiling, `rank` 1 the fastest; contenders
+    that cannot be told apart share one. `repays` is after how many calls its first call is repaid, against the same
+    backend's first mode."""
+
+    measured: Measured
+    ratio: tuple[float, float, float] | None
+    share: float | None
+    rank: int | None
+    repays: float | None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All who did the same work: those that were timed, in order of speed, and those that were not."""
+
+    standings: tuple[Standing, ...]
+    absent: tuple[Prepared, ...]
+    base: Measured | None
+    floor: float | None
+    """How far the base and its twin are apart: what this machine cannot tell apart."""
+
+    @property
+    def about(self) -> Prepared:
+        return self.standings[0].measured.prepared if self.standings else self.absent[0]
+
+
+def measured(entries: Iterable[Entry]) -> tuple[dict[Cell, Measured], list[Prepared]]:
+    """The cells of a journal that were prepared and right, and the others."""
+    from crossnn.timing.execute import prepared_key
+
+    found: dict[str, tuple[Cell, Measured]] = {}
+    absent: dict[str, Prepared] = {}
+    visits: list[tuple[str, Visit]] = []
+    for entry in entries:
+        for record in entry.records:
+            key = prepared_key(entry.done.cell) if entry.done.cell.timed else ""
+            match record:
+                case Prepared() if record.message:
+                    absent[key] = record
+                    found.pop(key, None)
+                case Prepared():
+                    found[key] = (entry.done.cell, Measured(record))
+                    absent.pop(key, None)
+                case Visit():
+                    visits.append((key, record))
+                case Record() if entry.done.status in ("crashed", "timeout") and record.message:
+                    absent[key] = lost(entry.done.cell, record)
+    for key, visit in visits:
+        if key in found:
+            found[key][1].visits[visit.round] = visit
+    return dict(found.values()), list(absent.values())
+
+
+def lost(cell: Cell, record: Record) -> Prepared:
+    """A cell whose process was lost, in the place of what it would have said."""
+    from crossnn.timing.execute import identity
+
+    return Prepared(**identity(cell), verdict="ERROR", message=record.message)
+
+
+def contests(
+    cells: Mapping[Cell, Measured], absent: Sequence[Prepared], ceilings: Sequence[Ceiling], base: str = ""
+) -> list[Contest]:
+    """The contests in the order in which they were run. `base` is the contender that others are compared with; the
+    first one of each contest where that is none of them."""
+    groups: dict[object, list[Measured]] = {}
+    missing: dict[object, list[Prepared]] = {}
+    for one in cells.values():
+        if one.visits:
+            groups.setdefault(one.prepared.contest, []).append(one)
+    for record in absent:
+        missing.setdefault(record.contest, []).append(record)
+    return [
+        _contest(groups.get(key, []), missing.get(key, []), ceilings, base)
+        for key in dict.fromkeys([*groups, *missing])
+    ]
+
+
+def _contest(group: Sequence[Measured], absent: Sequence[Prepared], ceilings: Sequence[Ceiling], base: str) -> Contest:
+    if not group:
+        return Contest((), tuple(absent), None, None)
+    reference = next((one for one in group if one.prepared.contender == base), group[0])
+    twin = next((one for one in group if one.prepared.again), None)
+    floor = _floor(twin, group)
+    ordered = sorted((one for one in group if not one.prepared.again), key=lambda one: one.interval[0])
+    ranks = _ranks(ordered, max(floor or 0.0, LEAST_DIFFERENCE))
+    standings = tuple(
+        Standing(one, ratio(one, reference), _share(one, ceilings), rank, _repays(one, ordered))
+        for one, rank in zip(ordered, ranks, strict=True)
+    )
+    return Contest(standings, tuple(absent), reference, floor)
+
+
+def _floor(twin: Measured | None, group: Sequence[Measured]) -> float | None:
+    """The distance from 1 of the farther end of the twins' ratio."""
+    if twin is None:
+        return None
+    named = (twin.prepared.backend, twin.prepared.mode, twin.prepared.implementation)
+    for one in group:
+        who = one.prepared
+        if not who.again and (who.backend, who.mode, who.implementation) == named:
+            found = ratio(twin, one)
+            return None if found is None else max(abs(math.log(found[1])), abs(math.log(found[2])))
+    return None
+
+
+def _ranks(ordered: Sequence[Measured], floor: float) -> list[int]:
+    """Competition ranks; each group of ties is led by its fastest."""
+    ranks: list[int] = []
+    leader = 0
+    for place, one in enumerate(ordered):
+        found = ratio(one, ordered[leader]) if place else None
+        tied = found is not None and (found[1] <= 1.0 or math.log(found[0]) <= floor)
+        if place and not tied:
+            leader = place
+        ranks.append(leader + 1)
+    return ranks
+
+
+def _share(one: Measured, ceilings: Sequence[Ceiling]) -> float | None:
+    """The least time that the machine could take, as a share of the time taken."""
+    who = one.prepared
+    those = [c for c in ceilings if (c.dtype, c.device, c.threads) == (who.dtype, who.device, who.threads)]
+    if not those:
+        return None
+    bandwidth: dict[str, float] = {}
+    for ceiling in those:
+        for size, rate in ceiling.bandwidth.items():
+            bandwidth[size] = max(rate, bandwidth.get(size, 0.0))
+    least = least_seconds(who.flops, who.least_bytes, max(c.flops for c in those), bandwidth)
+    return least * 1e6 / one.interval[0]
+
+
+def _repays(one: Measured, group: Sequence[Measured]) -> float | None:
+    """Calls after which this mode has made good for its longer first call, against its backend's other modes: the
+    quickest to start of them. Infinite where it is not the faster one."""
+    who = one.prepared
+    same = (who.backend, who.implementation)
+    own = [other for other in group if (other.prepared.backend, other.prepared.implementation) == same]
+    rival = min(own, key=lambda other: other.prepared.first_seconds)
+    if rival is one:
+        return None
+    gained = (rival.interval[0] - one.interval[0]) * 1e-6
+    extra = who.first_seconds - rival.prepared.first_seconds
+    return extra / gained if gained > 0 else math.inf

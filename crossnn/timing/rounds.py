@@ -1,0 +1,297 @@
+"""Who is visited when: one process a backend and mode, rounds in shuffled order, only one process at work at a time.
+
+All who do the same work are a *contest*. Each round visits all of them once, in an order drawn anew, so that whatever
+changes slowly in the machine meets all alike, and ratios are taken within a round. A process that waits for its turn
+uses no processor. Rounds go on until every median is known well enough, or until the time is up. Every visit is handed
+to `sink` when it is over: whatever happens next, it is safe.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from crossnn.runs.cell import FAILURES, Cell, Done, Timed
+from crossnn.runs.child import Child, ChildEndedError, ChildTimeoutError
+from crossnn.runs.lanes import shared_folder
+from crossnn.runs.runner import START_TIMEOUT, InterruptedRunError, Sink
+from crossnn.runs.signals import deaf_to_interrupts, terminate_like_interrupt
+from crossnn.runs.timed import Prepared, Visit
+from crossnn.runs.wire import Result, decode_answer, failure
+from crossnn.timing.execute import CEILING, identity
+from crossnn.timing.guard import Guard, disturbed, foreign
+from crossnn.timing.results import Measured, median_interval
+
+EXECUTE = "crossnn.timing.execute:run_timed"
+ATTEMPTS = 2
+"""A process that is lost is started again; what loses it so often is left out."""
+REPEATS = 3
+"""So often a disturbed visit is repeated."""
+MOST_DISCARDED = 0.25
+"""The share of all visits beyond which disturbed ones are kept and marked: the machine is not going to be quiet."""
+ENVIRONMENT: Mapping[str, str] = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+"""A first call compiles; it does not find what another process compiled before."""
+ALLOCATORS: Mapping[str, Mapping[str, str]] = {
+    "default": {},
+    "pooled": {
+        "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967295", "MALLOC_TOP_PAD_": "268435456",
+    },
+}  # fmt: skip
+"""What glibc is told: nothing, or to keep what is freed, so that no page is fetched twice."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop. `seconds` are for everything, shared out among the contests; `width` is that of the interval of a
+    median, relative to it; `timeout` is for one answer of a process."""
+
+    seconds: float = 540.0
+    least_rounds: int = 5
+    most_rounds: int = 40
+    width: float = 0.03
+    timeout: float = 600.0
+
+
+class Watcher(Protocol):
+    """Who is told about progress."""
+
+    def contest(self, cell: Cell, number: int, total: int) -> None: ...
+
+    def preparing(self, cell: Cell) -> None: ...
+
+    def round(self, number: int, settled: int, contenders: int, seconds_left: float) -> None: ...
+
+    def lost(self, cell: Cell, message: str) -> None: ...
+
+
+class LostError(Exception):
+    """A process that gave no answer: `crashed` or `timeout`, and how."""
+
+    def __init__(self, status: Literal["crashed", "timeout"], message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Worker:
+    """A process, its number in order of starting, and the cells that it has prepared."""
+
+    child: Child
+    number: int
+    import_seconds: float
+    prepared: set[Cell] = field(default_factory=set)
+    ceilings: set[str] = field(default_factory=set)
+
+
+def time_cells(
+    cells: Sequence[Cell],
+    sink: Sink,
+    *,
+    limits: Limits,
+    watcher: Watcher,
+    known: Mapping[Cell, Measured],
+    not_run: Mapping[str, str] | None = None,
+    allocator: str = "default",
+    execute: str = EXECUTE,
+) -> None:
+    """Time every cell (of round 0). `known` is what an earlier part of this run has measured; `not_run` gives the
+    reason why a backend's cells cannot run."""
+    contests: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        if not_run and cell.backend in not_run:
+            record = Prepared(**identity(cell), verdict="NOT-RUN", message=not_run[cell.backend])
+            sink(Done(cell=cell, status="not-run", message=record.message), [record])
+        else:
+            contests.setdefault(contest_of(cell), []).append(cell)
+    with shared_folder(cells) as folder:
+        crew = _Crew(sink, limits, watcher, dict(known), execute, folder, ALLOCATORS[allocator])
+        try:
+            with terminate_like_interrupt():
+                crew.work(list(contests.values()))
+        except KeyboardInterrupt:
+            with deaf_to_interrupts():
+                crew.stop()
+            raise InterruptedRunError(f"interrupted after {crew.visits} visits") from None
+        finally:
+            crew.stop()
+
+
+def contest_of(cell: Cell) -> tuple[Any, ...]:
+    """Equal for cells that do the same work."""
+    assert cell.timed is not None
+    return (cell.spec, cell.timed.phase, cell.timed.batch, cell.dtype, cell.device, cell.threads)
+
+
+def at_round(cell: Cell, number: int) -> Cell:
+    assert cell.timed is not None
+    return msgspec.structs.replace(cell, timed=msgspec.structs.replace(cell.timed, round=number))
+
+
+class _Crew:
+    """The processes, and what is known of every cell."""
+
+    def __init__(
+        self, sink: Sink, limits: Limits, watcher: Watcher, known: dict[Cell, Measured], execute: str,
+        folder: str | None, allocator: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.sink, self.limits, self.watcher, self.known = sink, limits, watcher, known
+        self.execute, self.folder, self.extra = execute, folder, {**ENVIRONMENT, **allocator}
+        self.workers: dict[Any, Worker] = {}
+        self.guard, self.shuffle = Guard(), random.Random(0)
+        self.visits = self.discarded = self.begun = 0
+        self.until = time.monotonic() + limits.seconds
+        self.losses: dict[Cell, int] = {}
+
+    def work(self, contests: Sequence[Sequence[Cell]]) -> None:
+        self.guard.calibrate(20)
+        for number, cells in enumerate(contests):
+            self.watcher.contest(cells[0], number + 1, len(contests))
+            left = max(0.0, self.until - time.monotonic())
+            self._contest(cells, time.monotonic() + left / (len(contests) - number))
+
+    def stop(self) -> None:
+        for worker in self.workers.values():
+            worker.child.kill()
+        self.workers.clear()
+
+    def _contest(self, cells: Sequence[Cell], until: float) -> None:
+        if all(self._settled(cell) for cell in cells):
+            return
+        able = [cell for cell in cells if self._prepare(cell)]
+        first = number = 1 + max((self.known[cell].last_round for cell in able if cell in self.known), default=0)
+        while able and number - first < self.limits.most_rounds:
+            settled = [cell for cell in able if self._settled(cell)]
+            self.watcher.round(number, len(settled), len(able), max(0.0, self.until - time.monotonic()))
+            if len(settled) == len(able) or (number - first >= self.limits.least_rounds and time.monotonic() > until):
+                return
+            # The first is what others are compared with, and its twin: both are in every round.
+            live = [
+                cell for cell in able if cell not in settled or cell is able[0] or (cell.timed and cell.timed.again)
+            ]
+            self.shuffle.shuffle(live)
+            for cell in live:
+                if not self._visit(cell, number):
+                    able.remove(cell)
+            number += 1
+
+    def _settled(self, cell: Cell) -> bool:
+        """Whether its median is known well enough."""
+        found = self.known.get(cell)
+        if found is None or len(found.visits) < self.limits.least_rounds:
+            return False
+        middle, low, high = median_interval([one.median for one in found.visits.values()])
+        return high - low <= self.limits.width * middle
+
+    def _prepare(self, cell: Cell) -> bool:
+        """Whether the cell may be timed: prepared in its process, and right."""
+        while True:
+            try:
+                worker = self._worker(cell)
+                if cell in worker.prepared:
+                    return True
+                self.watcher.preparing(cell)
+                began = time.monotonic()
+                records = self._ask(worker, cell)
+            except LostError as error:
+                if not self._try_again(cell, error):
+                    return False
+                continue
+            records = [
+                msgspec.structs.replace(one, import_seconds=worker.import_seconds) if isinstance(one, Prepared) else one
+                for one in records
+            ]
+            self.sink(Done(cell=cell, status="ok", seconds=time.monotonic() - began), records)
+            found = next((one for one in records if isinstance(one, Prepared)), None)
+            if found is None or found.verdict == "NOT-RUN" or found.verdict in FAILURES:
+                return False
+            worker.prepared.add(cell)
+            self.known.setdefault(cell, Measured(found)).prepared = found
+            return True
+
+    def _visit(self, cell: Cell, number: int) -> bool:
+        """One visit that nobody disturbed, if possible; False where the cell is given up."""
+        discarded = 0
+        while True:
+            if not self._prepare(cell):
+                return False
+            worker = self._worker(cell)
+            try:
+                slower = self.guard.calibrate()
+                before = self.guard.moment(worker.child.pid)
+                records = self._ask(worker, at_round(cell, number))
+                after = self.guard.moment(worker.child.pid)
+            except LostError as error:
+                if not self._try_again(cell, error):
+                    return False
+                continue
+            slower, cores = max(slower, self.guard.calibrate()), foreign(before, after)
+            noisy = disturbed(cores, slower)
+            if noisy and discarded < REPEATS and self.discarded < 10 + MOST_DISCARDED * self.visits:
+                discarded += 1
+                self.discarded += 1
+                time.sleep(0.1 * discarded)
+                continue
+            (found,) = records
+            if isinstance(found, Visit):
+                found = msgspec.structs.replace(
+                    found, process=worker.number, foreign=round(cores, 3), canary=round(slower, 3),
+                    discarded=discarded, noisy=noisy,
+                )  # fmt: skip
+                self.known[cell].visits[number] = found
+                self.visits += 1
+            self.sink(Done(cell=at_round(cell, number), status="ok"), [found])
+            return isinstance(found, Visit)
+
+    def _try_again(self, cell: Cell, error: LostError) -> bool:
+        """A lost process is started again, unless this cell has lost too many."""
+        self.losses[cell] = self.losses.get(cell, 0) + 1
+        self.watcher.lost(cell, str(error))
+        if self.losses[cell] < ATTEMPTS:
+            return True
+        self.sink(Done(cell=cell, status=error.status, message=str(error)), [failure(cell, str(error))])
+        return False
+
+    def _worker(self, cell: Cell) -> Worker:
+        """The process of a cell, started where there is none, its ceilings measured."""
+        assert cell.timed is not None
+        key = (cell.backend, cell.mode, cell.device, cell.threads, cell.timed.again)
+        if key not in self.workers:
+            child = Child(
+                cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder, extra=self.extra
+            )
+            try:
+                ready = msgspec.json.decode(child.receive(START_TIMEOUT))
+            except (ChildEndedError, OSError) as error:
+                child.dispose()
+                raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
+            except ChildTimeoutError:
+                child.dispose()
+                raise LostError("timeout", f"not ready after {START_TIMEOUT:g} s") from None
+            self.begun += 1
+            self.workers[key] = Worker(child, self.begun, float(ready.get("import_seconds", 0.0)))
+        worker = self.workers[key]
+        if cell.dtype not in worker.ceilings and not cell.timed.again:
+            worker.ceilings.add(cell.dtype)
+            this = msgspec.structs.replace(cell, spec="", implementation="formula", timed=Timed(phase=CEILING, batch=0))
+            self.sink(Done(cell=this, status="ok"), self._ask(worker, this))
+        return worker
+
+    def _ask(self, worker: Worker, cell: Cell) -> list[Result]:
+        try:
+            worker.child.send(msgspec.json.encode(cell))
+            return decode_answer(worker.child.receive(self.limits.timeout), cell)
+        except (ChildEndedError, OSError) as error:
+            self._discard(worker)
+            raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
+        except ChildTimeoutError:
+            self._discard(worker)
+            raise LostError("timeout", f"no answer within {self.limits.timeout:g} s") from None
+
+    def _discard(self, worker: Worker) -> None:
+        worker.child.dispose()
+        self.workers = {key: one for key, one in self.workers.items() if one is not worker}
