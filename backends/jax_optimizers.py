@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,6 +167,21 @@ class Optimizer:
 
     def _update(self, learning_rate: float, *trees: Any) -> Any:
         return self._made(learning_rate).update(*trees)
+
+    def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
+        """With one transformation, as a loop has it whose learning rate is constant."""
+        found = [{name: self.tensor(array) for name, array in one.items()} for one in gradients]
+        update = self._made(learning_rate).update
+        if self.own.jitted:
+            update = functools.partial(_jitted(self.own.call, tuple(self.hyper.items())), learning_rate)
+
+        def one(number: int) -> Any:
+            updates, self.state = update(found[number], self.state, self.params)
+            self.params = optax.apply_updates(self.params, updates)
+            self.count += 1
+            return self.params, self.state
+
+        return one
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
         state = {}

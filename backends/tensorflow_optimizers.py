@@ -3,7 +3,7 @@ repaired: where Keras rounds a hyper-parameter to float32 in a float64 model, it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,6 +167,18 @@ class Optimizer:
         self.optimizer.learning_rate = learning_rate
         found = [tf.constant(gradients[name], variable.dtype) for name, variable in self.params.items()]
         self.optimizer.apply(found, list(self.params.values()))
+
+    def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
+        keras.config.set_floatx(self.dtype)
+        self.optimizer.learning_rate = learning_rate
+        variables = list(self.params.values())
+        found = [[tf.constant(one[name], variable.dtype) for name, variable in self.params.items()] for one in gradients]
+
+        def update(number: int) -> Any:
+            self.optimizer.apply(found[number], variables)
+            return variables
+
+        return update
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
         state = {

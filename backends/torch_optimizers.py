@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,6 +175,21 @@ class Optimizer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
+
+    def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
+        """As a loop over batches calls it, without the backward pass that would set the gradients."""
+        parameters = list(self.params.values())
+        found = [[self._given(one[name]) for name in self.params] for one in gradients]
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
+        def update(number: int) -> Any:
+            for parameter, gradient in zip(parameters, found[number], strict=True):
+                parameter.grad = gradient
+            self.optimizer.step()
+            return parameters
+
+        return update
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
         params = {name: self._shown(parameter, parameter) for name, parameter in self.params.items()}

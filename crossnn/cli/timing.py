@@ -22,6 +22,7 @@ from crossnn.cli.options import (
     where_it_runs,
 )
 from crossnn.cli.session import Outcome, conclude, show_failures
+from crossnn.errors import CrossnnError
 from crossnn.report.document import plain_table
 from crossnn.runs import journal
 from crossnn.runs.runner import InterruptedRunError
@@ -44,8 +45,9 @@ MOST_FAILURES = 10
 @click.option(
     "--knob", multiple=True, metavar="NAME=VALUE", help="A setting of the row, such as units=512; repeatable."
 )
-@click.option("--beside", type=click.Path(exists=True), metavar="FILE", help="Your own training steps: a Python file "
-              "with ways(spec, mode, params, batches), or a folder of BACKEND_steps.py.")  # fmt: skip
+@click.option("--beside", multiple=True, metavar="FILE[#WAY]", help="Your own training steps: a Python file with "
+              "ways(spec, mode, params, batches), or a folder of BACKEND_steps.py; #WAY picks one by a part of its "
+              "name; repeatable.")  # fmt: skip
 @click.option("--base", default="", metavar="'BACKEND MODE'", help="What others are compared with. Default: torch "
               "eager.")  # fmt: skip
 @click.option("--limit", type=click.FloatRange(1, 7 * 24 * 3600), default=540.0, show_default=True, metavar="S",
@@ -60,7 +62,7 @@ MOST_FAILURES = 10
 @click.pass_context
 def measure(
     ctx: click.Context, /, what: tuple[str, ...], phase: Sequence[str], batch: Sequence[int], threads: Sequence[int],
-    shape: Sequence[int], knob: Sequence[str], beside: str | None, base: str, limit: float, allocator: str,
+    shape: Sequence[int], knob: Sequence[str], beside: Sequence[str], base: str, limit: float, allocator: str,
     out: Path | None, resume: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Time networks, layers, losses, activations and optimizers, on every backend, in every mode.
@@ -79,12 +81,15 @@ def measure(
 
     began = time.monotonic()
     names, files = split_arguments(what)
+    for file in (Path(text.partition("#")[0]) for text in beside):
+        if not file.exists():
+            raise CrossnnError(f"--beside {file}: there is no such file or folder")
     chosen = select({**options, "seeds": 1, "jobs": 1, "threads": 1})
     cells = time_plan(
         names, files=files, backends=chosen.backends, modes=chosen.modes, phases=phase, batches=batch,
         dtypes=chosen.dtypes if chosen.dtypes_given else ("float32",), devices=chosen.devices,
         threads=threads or (1,), implementations=options["implementation"], shape=shape,
-        settings=dict(parse_setting(text) for text in knob), beside=beside or "", base=base,
+        settings=dict(parse_setting(text) for text in knob), beside=beside, base=base,
     )  # fmt: skip
     folder = folder_of(out, resume)
     limits = Limits(seconds=limit, timeout=chosen.timeout)

@@ -113,7 +113,7 @@ def _worst(records: Sequence[Record]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in records:
         key = f"{one.spec} {one.case} {one.backend} {one.mode} {one.implementation} {one.dtype} {one.device}"
-        if WORST_FIRST.index(one.verdict) < (WORST_FIRST.index(found[key]) if key in found else len(WORST_FIRST)):  # type: ignore[arg-type]
+        if WORST_FIRST.index(one.verdict) < (WORST_FIRST.index(found[key]) if key in found else len(WORST_FIRST)):
             found[key] = one.verdict
     return found
 

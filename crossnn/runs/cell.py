@@ -28,7 +28,8 @@ FAILURES: frozenset[str] = frozenset({"ACCURACY", "FORMULA", "ERROR"})
 class Timed(msgspec.Struct, frozen=True, kw_only=True):
     """What of a specification is timed: a phase at a batch size. Round 0 prepares and judges it, every later round is a
     visit that takes times. `shape` is that of one sample, `settings` are of the row, `beside` is the file of
-    hand-written code; each where it is not the default. `again`: the same once more, in a process of its own."""
+    hand-written code and `way` a part of the name of one of its ways; each where it is not the default. `again`: the
+    same once more, in a process of its own."""
 
     phase: str
     batch: int
@@ -36,6 +37,7 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...] = ()
     settings: tuple[tuple[str, float | bool | str], ...] = ()
     beside: str = ""
+    way: str = ""
     again: bool = False
 
 

@@ -28,6 +28,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     threads: int
     again: bool = False
+    way: str = ""
     spec_sha: str = ""
 
     @property
@@ -38,7 +39,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def contender(self) -> str:
         """Who did it: `torch compiled`, `jax jit (native)`."""
-        own = "again" if self.again else "" if self.implementation == "formula" else self.implementation
+        own: str = "again" if self.again else "" if self.implementation == "formula" else self.implementation
+        own += f": {self.way}" if self.way else ""
         return f"{self.backend} {self.mode}{f' ({own})' if own else ''}"
 
 

@@ -7,6 +7,7 @@ on tensors that are on the device already.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,7 +98,7 @@ class Updates:
 
 
 class HandWritten:
-    """A user's training step. The first way that its file offers for this mode is the one."""
+    """A user's training step: the first way that the file offers for this mode, or the first of the wanted name."""
 
     def __init__(self, work: Work, cell: Cell, adapter: Adapter) -> None:
         assert cell.timed is not None
@@ -108,14 +109,20 @@ class HandWritten:
         module = _module(Path(file), cell.backend)
         short = map_tree(lambda one: np.asarray(one, cell.dtype), (work.carried[0], [turn[0] for turn in work.turns]))
         ways: Mapping[str, Any] = module.ways(cell.spec, cell.mode, *short)
-        if not ways:
-            raise UnavailableError(f"{file} has nothing for {cell.spec} in the mode {cell.backend} {cell.mode}")
-        self.call, self.way = next(iter(ways.items()))
-        self.reset, self.step, self.wait = self.way.reset, self.way.step, self.way.wait
+        found = [one for one in ways.items() if cell.timed.way in one[0]]
+        if not found:
+            what = f"{cell.timed.way!r} for {cell.spec}" if cell.timed.way else cell.spec
+            raise UnavailableError(f"{file} has no {what} in the mode {cell.backend} {cell.mode}")
+        self.call, self.way = found[0]
+        self.reset, self.wait, self.dtype = self.way.reset, self.way.wait, cell.dtype
+
+    def step(self, number: int) -> Any:
+        return self.way.step(number % TURNS)
 
     def read(self, result: Any) -> dict[str, np.ndarray]:
-        found = {name: np.asarray(value) for name, value in self.way.read(result).items()}
-        return {name if name == "loss" else f"update/{name}": value for name, value in found.items()}
+        """The loss may come as a number of Python's; parameters are what they are."""
+        found = {f"update/{name}": np.asarray(value) for name, value in self.way.read(result).items()}
+        return {"loss": found.pop("update/loss").astype(self.dtype), **found}
 
 
 def _module(place: Path, backend: str) -> Any:
@@ -126,7 +133,7 @@ def _module(place: Path, backend: str) -> Any:
     found = importlib.util.spec_from_file_location(f"hand_written_{file.stem}", file)
     if found is None or found.loader is None:
         raise CrossnnError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(found)
+    module = sys.modules[found.name] = importlib.util.module_from_spec(found)  # torch's compiler asks for it by name
     found.loader.exec_module(module)
     if not callable(getattr(module, "ways", None)):
         raise CrossnnError(f"{file} has no function ways(spec, mode, params, batches)")

@@ -60,7 +60,8 @@ def identity(cell: Cell, kind: str = "", sha: str = "") -> dict[str, Any]:
     return {
         "spec": cell.spec, "kind": kind, "phase": cell.timed.phase, "batch": cell.timed.batch,
         "backend": cell.backend, "mode": cell.mode, "implementation": cell.implementation, "dtype": cell.dtype,
-        "device": cell.device, "threads": cell.threads, "again": cell.timed.again, "spec_sha": sha,
+        "device": cell.device, "threads": cell.threads, "again": cell.timed.again, "way": cell.timed.way,
+        "spec_sha": sha,
     }  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def _work(cell: Cell) -> Work:
     """The work, shared by all contenders of it here; only one work at a time keeps its memory."""
     assert cell.timed is not None
     own = msgspec.structs.replace(
-        cell, mode="", implementation="formula", timed=msgspec.structs.replace(cell.timed, round=0, beside="")
+        cell, mode="", implementation="formula", timed=msgspec.structs.replace(cell.timed, round=0, beside="", way="", again=False)
     ).key
     if own not in _works:
         _works.clear()

@@ -57,7 +57,7 @@ def time_plan(
     implementations: Sequence[Implementation] = (),
     shape: Sequence[int] = (),
     settings: Mapping[str, Any] | None = None,
-    beside: str = "",
+    beside: Sequence[str] = (),
     base: str = "",
 ) -> list[Cell]:
     """The cells of round 0, contest by contest; the one that others are compared with is the first of its contest, and
@@ -82,11 +82,11 @@ def time_plan(
                 contest = [
                     Cell(
                         task="time", spec=row.name, backend=backend, mode=mode, implementation=implementation,
-                        dtype=dtype, device=device, threads=count, files=tuple(files),
-                        timed=_own(timed, implementation, beside),
+                        dtype=dtype, device=device, threads=count, files=tuple(files), timed=one,
                     )
                     for backend, mode in asked
-                    for implementation in _implementations(row, phase, backend, mode, implementations, beside)
+                    for implementation in _implementations(row, phase, backend, mode, implementations, bool(beside))
+                    for one in (_ways(timed, beside) if implementation == "hand-written" else [timed])
                 ]  # fmt: skip
                 cells += [*contest, *_twin(contest)]
     if not cells:
@@ -106,12 +106,14 @@ def _settings(*lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
                     yield dtype, device, count, batch
 
 
-def _own(timed: Timed, implementation: str, beside: str) -> Timed:
-    return msgspec.structs.replace(timed, beside=beside) if implementation == "hand-written" else timed
+def _ways(timed: Timed, beside: Sequence[str]) -> list[Timed]:
+    """`FILE`, or `FILE#part of the name of a way`."""
+    pairs = (text.partition("#") for text in beside)
+    return [msgspec.structs.replace(timed, beside=file, way=way) for file, _, way in pairs]
 
 
 def _implementations(
-    row: Row, phase: str, backend: str, mode: str, wanted: Sequence[Implementation], beside: str
+    row: Row, phase: str, backend: str, mode: str, wanted: Sequence[Implementation], beside: bool
 ) -> list[Implementation]:
     """Formula; the framework's own where it may have one, an optimizer of which is an object with a loop of its own and
     runs as it is; the user's where there is a file of training steps."""

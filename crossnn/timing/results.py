@@ -121,12 +121,18 @@ def measured(entries: Iterable[Entry]) -> tuple[dict[Cell, Measured], list[Prepa
                     absent.pop(key, None)
                 case Visit():
                     visits.append((key, record))
-                case Record() if entry.done.status in ("crashed", "timeout") and record.message:
+                case Record() if _said_nothing(entry):
                     absent[key] = lost(entry.done.cell, record)
+                    found.pop(key, None)
     for key, visit in visits:
         if key in found:
             found[key][1].visits[visit.round] = visit
     return dict(found.values()), list(absent.values())
+
+
+def _said_nothing(entry: Entry) -> bool:
+    """Whether a cell of a timing ended without what it was asked for: its process was lost, or it raised."""
+    return entry.done.cell.timed is not None and not any(isinstance(one, Prepared | Visit) for one in entry.records)
 
 
 def lost(cell: Cell, record: Record) -> Prepared:

@@ -34,6 +34,7 @@ REPEATS = 3
 """So often a disturbed visit is repeated."""
 MOST_DISCARDED = 0.25
 """The share of all visits beyond which disturbed ones are kept and marked: the machine is not going to be quiet."""
+TIME_UP = "time was up before this was begun; continue with --resume, or give it more time with --limit"
 ENVIRONMENT: Mapping[str, str] = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 """A first call compiles; it does not find what another process compiled before."""
 ALLOCATORS: Mapping[str, Mapping[str, str]] = {
@@ -151,6 +152,11 @@ class _Crew:
         self.guard.calibrate(20)
         for number, cells in enumerate(contests):
             self.watcher.contest(cells[0], number + 1, len(contests))
+            if number and time.monotonic() > self.until:
+                for cell in cells:
+                    record = Prepared(**identity(cell), verdict="NOT-RUN", message=TIME_UP)
+                    self.sink(Done(cell=cell, status="not-run", message=TIME_UP), [record])
+                continue
             left = max(0.0, self.until - time.monotonic())
             self._contest(cells, time.monotonic() + left / (len(contests) - number))
 
@@ -160,7 +166,7 @@ class _Crew:
         self.workers.clear()
 
     def _contest(self, cells: Sequence[Cell], until: float) -> None:
-        if all(self._settled(cell) for cell in cells):
+        if all(map(self._settled, cells)):
             return
         able = [cell for cell in cells if self._prepare(cell)]
         first = number = 1 + max((self.known[cell].last_round for cell in able if cell in self.known), default=0)
