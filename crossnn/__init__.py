@@ -9,6 +9,7 @@ Where what is:
     specs       the specifications themselves (the folder specs/ of the repository)
     parity      from a row to verdicts: inputs, truth, noise, judgement, the registry of known differences
     experiment  data sets, and what an experiment trains on them
+    timing      what is timed, the clock, rounds of visits, what the samples say
     training    the training loop, the reference curve, the verdict on loss curves
     runs        cells and records; running cells in child processes; the journal of a run folder
     report      records as tables, Markdown and one HTML page

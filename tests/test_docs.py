@@ -79,7 +79,7 @@ def test_every_path_of_the_reports_page_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)", text)
     assert not [link for link in links if not (page.parent / link).exists()]
     scripts = named_paths(text)
-    assert "reports/benchmark_numpy.py" in scripts
+    assert "reports/benchmark_layers.py" in scripts
     assert not [path for path in scripts if not (ROOT / path).exists()]
 
 

@@ -74,7 +74,7 @@ def measure(
     from crossnn.catalogue.load import load_catalogue
     from crossnn.cli.rounds import watch_rounds
     from crossnn.report.build import read_run, write_report
-    from crossnn.report.timing import contest_table, notes, title
+    from crossnn.report.timing import contest_table, notes, overhead_table, title
     from crossnn.timing.plan import time_plan
     from crossnn.timing.results import measured
     from crossnn.timing.rounds import Limits, time_cells
@@ -118,6 +118,9 @@ def measure(
         for note in notes(contest, limits.width):
             click.echo(f"  {note}", err=to_stderr)
         click.echo("", err=to_stderr)
+    beside_table = overhead_table(run.contests)
+    if beside_table is not None:
+        click.echo(plain_table(beside_table.headers, beside_table.rows) + "\n", err=to_stderr)
     outcome = Outcome(records=list(run.records), timings=list(run.timings), ceilings=list(run.ceilings))
     show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
     code = conclude(outcome, chosen, began, sys.argv[1:])

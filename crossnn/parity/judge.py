@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossnn.formula.oracle import Exact
-from crossnn.parity.rule import FLOOR, ILL_CONDITIONED, LIMIT, ROUNDOFF
+from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF, ill_conditioned
 from crossnn.runs.cell import Verdict, Worst, finite
+
+SHOWN = {"bfloat16": "float32", "tf32": "float32"}
+"""As which dtype NumPy shows the numbers of another one."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def errors(actual: np.ndarray, exact: Exact, dtype: str) -> np.ndarray:
     """|actual - truth| per element; 0 where both are the same infinity or NaN, inf where only one is."""
     hi, x = exact.hi, actual.astype(np.float64)
     with np.errstate(all="ignore"):
-        limits = np.finfo(np.float32 if dtype == "float32" else np.float64)
+        limits = np.finfo(np.float64 if dtype == "float64" else np.float32)
         expected = np.where(np.abs(hi) > float(limits.max), np.copysign(np.inf, hi), hi)
         error = np.abs((x - hi) - exact.lo)
         error = np.where(np.isfinite(x) & np.isfinite(expected), error, np.inf)
@@ -87,7 +90,7 @@ def ratios(actual: np.ndarray, reference: Reference, dtype: str, noise: np.ndarr
 def judge(actual: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     """The verdict on one tensor of one backend."""
     hi = reference.exact.hi
-    if actual.dtype.name != dtype and not (dtype == "bfloat16" and actual.dtype.name == "float32"):
+    if actual.dtype.name != SHOWN.get(dtype, dtype):
         return Judgement("ERROR", message=f"computed in {actual.dtype.name} where {dtype} was asked for")
     if actual.shape != hi.shape:
         return Judgement("ERROR", message=f"shape {actual.shape} where {hi.shape} is right")
@@ -136,7 +139,7 @@ def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
         finite_size = size[np.isfinite(size)]
         size = np.maximum(size, np.sqrt(np.mean(np.square(finite_size)))) if finite_size.size else size
     with np.errstate(all="ignore"):
-        ill = (hi != 0) & (ROUNDOFF[dtype] * noise > ILL_CONDITIONED * size)
+        ill = (hi != 0) & (ROUNDOFF[dtype] * noise > ill_conditioned(dtype) * size)
     return np.asarray(ill | (reference.unsafe if reference.unsafe is not None else False))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from crossnn.report.document import Block, Heading, Table, Text
 from crossnn.report.summary import number
 from crossnn.runs.timed import Prepared
-from crossnn.timing.results import Contest, Measured, Standing
+from crossnn.timing.results import Contest, Measured, Standing, overheads
 
 LEGEND = (
     "One process for each backend and mode, with equal threads set before import; rounds in shuffled order, one "
@@ -34,11 +34,12 @@ def title(who: Prepared) -> str:
 
 
 def contest_table(contest: Contest) -> Table:
-    """A row for each contender that was timed, the fastest first, and one for each that was not."""
+    """A row for each contender that was timed, the fastest first, and one for each that failed."""
     fastest = min((one.measured.interval[0] for one in contest.standings), default=1.0)
     scale, unit = next(pair for pair in UNITS if fastest * 10 >= pair[0] or pair[0] == 1.0)
     rows = [_row(one, scale, unit, one.measured is contest.base) for one in contest.standings]
-    rows += [[one.contender, one.verdict, *[""] * (len(HEADERS) - 2)] for one in contest.absent]
+    failed = [one for one in contest.absent if one.verdict != "NOT-RUN"]
+    rows += [[one.contender, one.verdict, *[""] * (len(HEADERS) - 2)] for one in failed]
     return Table(HEADERS, rows)
 
 
@@ -105,13 +106,31 @@ def _reasons(absent: Sequence[Prepared]) -> dict[str, list[str]]:
     return found
 
 
+def overhead_table(contests: Sequence[Contest]) -> Table | None:
+    """What a formula costs beside other code for the same work, paired within rounds."""
+    found = [one for contest in contests for one in overheads(contest)]
+    if not found:
+        return None
+    rows = [
+        [
+            f"{one.formula.spec} {one.formula.phase}", f"{one.formula.backend} {one.formula.mode}",
+            one.other.implementation, one.other.call, _factor(one.ratio),
+        ]
+        for one in found
+    ]  # fmt: skip
+    return Table(("", "mode", "beside", "which is", "formula / that"), rows)
+
+
 def timing_blocks(contests: Sequence[Contest], width: float) -> list[Block]:
     """The part of a report that is about time."""
     blocks: list[Block] = []
     for contest in contests:
         blocks += [Heading(3, title(contest.about)), contest_table(contest), *map(Text, notes(contest, width))]
+    beside = overhead_table(contests)
+    if beside is not None:
+        blocks += [Heading(3, "The formula beside other code"), beside]
     if blocks:
-        blocks.append(_before(contests))
+        blocks += [Heading(3, "Before the steady state"), _before(contests)]
     return blocks
 
 

@@ -35,6 +35,9 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 """What is imported -> the names under which it may have been installed."""
 
 
+KINDS_OF_CACHE = {"Data": "d", "Instruction": "i"}
+
+
 def version(package: str) -> str | None:
     """The installed version of an importable package, without importing it."""
     for distribution in PACKAGES.get(package, (package,)):
@@ -55,9 +58,14 @@ def describe(arguments: Sequence[str] = (), threads: int = 1) -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
+        "features": _features(),
+        "caches": _caches(),
+        "frequency": _frequency(),
         "cores": _cores(),
         "memory_gib": _memory(),
         "gpus": _gpus(),
+        "blas": _blas(),
+        "c_library": " ".join(platform.libc_ver()),
         "packages": {package: found for package in PACKAGES if (found := version(package))},
         "environment": environment("cuda", threads, {}),
     }
@@ -93,13 +101,62 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _processor() -> str:
+    return _first_line("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
+
+
+def _features() -> list[str]:
+    """What of the processor's instructions matters to a matrix product."""
+    found = _first_line("/proc/cpuinfo", "flags").split()
+    return [flag for flag in found if flag.startswith(("avx", "amx", "fma", "sse4", "sve", "asimd"))]
+
+
+def _caches() -> dict[str, str]:
+    """`L1d 48K, L2 1024K ...` of the first core."""
+    found = {}
+    for place in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = (_text(place / name) for name in ("level", "type", "size"))
+        if level and size:
+            found[f"L{level}{KINDS_OF_CACHE.get(kind, '')}"] = size
+    return found
+
+
+def _frequency() -> dict[str, str]:
+    """Who decides how fast the cores run, where the system says so; a virtual machine's does not."""
+    base = Path("/sys/devices/system/cpu")
+    named = {
+        "governor": base / "cpu0/cpufreq/scaling_governor", "driver": base / "cpu0/cpufreq/scaling_driver",
+        "highest_khz": base / "cpu0/cpufreq/cpuinfo_max_freq", "boost": base / "cpufreq/boost",
+        "no_turbo": base / "intel_pstate/no_turbo",
+    }  # fmt: skip
+    return {name: text for name, path in named.items() if (text := _text(path))}
+
+
+def _blas() -> list[str]:
+    """NumPy's matrix library, and for which processors it takes this one."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        import numpy as np  # noqa: F401 - it loads the library
+        import threadpoolctl
+    except ModuleNotFoundError:
+        return []
+    return sorted(
+        {
+            " ".join(str(one.get(key) or "") for key in ("internal_api", "version", "architecture")).strip()
+            for one in threadpoolctl.threadpool_info()
+            if one["user_api"] == "blas"
+        }
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _first_line(path: str, key: str) -> str:
+    lines = (line.split(":", 1) for line in _text(Path(path)).splitlines() if line.startswith(key) and ":" in line)
+    return next((value.strip() for _, value in lines), "")
 
 
 def _cores() -> dict[str, int | None]:

@@ -32,11 +32,13 @@ def measure(adapter: Adapter, mode: str, device: str, dtype: str) -> tuple[float
     flops = 2.0 * side**3 / _best(lambda: matmul(matrix, matrix), adapter.wait)
     multiply = adapter.primitives["multiply"]
     copy = adapter.compile(lambda x: multiply(x, 1.25), mode)
-    bandwidth = {}
-    for size in SIZES:
-        x = adapter.tensor(generator.uniform(0.5, 1.5, size // 2 // ITEM_BYTES[dtype]))
-        bandwidth[str(size)] = size / _best(lambda x=x: copy(x), adapter.wait)  # type: ignore[misc]
-    return flops, bandwidth
+    seconds = []
+    for size in (0, *SIZES):
+        x = adapter.tensor(generator.uniform(0.5, 1.5, max(1, size // 2 // ITEM_BYTES[dtype])))
+        seconds.append(_best(lambda x=x: copy(x), adapter.wait))  # type: ignore[misc]
+    call = seconds[0]  # to be called takes time too, and is no traffic
+    rates = [size / max(spent - call, spent / 4) for size, spent in zip(SIZES, seconds[1:], strict=True)]
+    return flops, {str(size): max(rates[place:]) for place, size in enumerate(SIZES)}
 
 
 def _best(call: Callable[[], Any], wait: Callable[[Any], None]) -> float:

@@ -43,8 +43,7 @@ class Called:
 
     def __init__(self, work: Work, adapter: Adapter, function: Callable[..., Any]) -> None:
         self.adapter, self.function, self.wait = adapter, function, adapter.wait
-        self.names, self.first = work.names, work.first
-        self.start = map_tree(adapter.tensor, work.carried)
+        self.names, self.first, self.start = work.names, work.first, work.carried
         kept: dict[int, Any] = {}
 
         def tensor(array: Any) -> Any:
@@ -56,7 +55,8 @@ class Called:
         self.reset()
 
     def reset(self) -> None:
-        self.carried = self.start
+        """New tensors: those before may have been given away."""
+        self.carried = map_tree(self.adapter.tensor, self.start)
 
     def step(self, number: int) -> Any:
         result = self.function(*self.carried, *self.turns[number % TURNS])

@@ -74,9 +74,8 @@ def prepared_key(cell: Cell) -> str:
 def _work(cell: Cell) -> Work:
     """The work, shared by all contenders of it here; only one work at a time keeps its memory."""
     assert cell.timed is not None
-    own = msgspec.structs.replace(
-        cell, mode="", implementation="formula", timed=msgspec.structs.replace(cell.timed, round=0, beside="", way="", again=False)
-    ).key
+    same = msgspec.structs.replace(cell.timed, round=0, beside="", way="", again=False)
+    own = msgspec.structs.replace(cell, mode="", implementation="formula", timed=same).key
     if own not in _works:
         _works.clear()
         _ready.clear()
@@ -126,7 +125,7 @@ def _once(contender: Contender) -> Any:
 def _judged(cell: Cell, work: Work, found: Mapping[str, Any], call: str) -> list[Record]:
     """The verdict on every quantity of the first call: what is timed is what is right."""
     records = []
-    for quantity, reference in work.truth.items():
+    for quantity, reference in work.truth_in(cell.dtype).items():
         if quantity not in found:
             if cell.implementation == "formula" or quantity == "loss" or quantity.startswith(("update", "value")):
                 raise CrossnnError(f"{call or cell.backend} computed no {quantity!r}")

@@ -6,6 +6,7 @@ drawn numbers; an optimizer on the parameters of a dense layer.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from crossnn.parity.compute import function_of
 from crossnn.parity.inputs import generator_for, single
 from crossnn.runs.cell import Cell, Timed
 from crossnn.timing.subjects import subject_of
-from crossnn.timing.work import TURNS, Work, computed, differentiated_by_backend
+from crossnn.timing.work import TURNS, Work, bfloat16, computed, differentiated_by_backend
 from crossnn.training.train import plain_step
 
 PHASES: Mapping[str, tuple[str, ...]] = {
@@ -58,10 +59,25 @@ def work_of(cell: Cell) -> Work:
     if timed.phase not in check_timed(row):
         raise SpecError(f"{row.name!r} is a {row.kind}: it has no phase {timed.phase!r}; {choices(PHASES[row.kind])}")
     if isinstance(row, Experiment):
-        return _experiment(row, catalogue, timed, cell.seed)
-    if isinstance(row, Optimizer):
-        return _optimizer(row, timed, cell.seed)
-    return _subject(row, catalogue, timed, cell.seed)
+        found = _experiment(row, catalogue, timed, cell.seed)
+    elif isinstance(row, Optimizer):
+        found = _optimizer(row, timed, cell.seed)
+    else:
+        found = _subject(row, catalogue, timed, cell.seed)
+    return _shortened(found) if cell.dtype == "bfloat16" else found
+
+
+def _shortened(work: Work) -> Work:
+    """With inputs that bfloat16 holds."""
+    kept: dict[int, Any] = {}
+
+    def short(array: Any) -> Any:
+        if id(array) not in kept:
+            kept[id(array)] = (array, bfloat16(array))
+        return kept[id(array)][1]
+
+    carried, turns, given = (map_tree(short, tree) for tree in (work.carried, tuple(work.turns), dict(work.given)))
+    return dataclasses.replace(work, carried=carried, turns=turns, given=given)
 
 
 def _experiment(row: Experiment, catalogue: Catalogue, timed: Timed, seed: int) -> Work:
@@ -102,10 +118,11 @@ def _experiment(row: Experiment, catalogue: Catalogue, timed: Timed, seed: int) 
             return _update(row, task.update, params, state, gradients, lr)
     t = np.float64(1.0)
     given = {"params": params, "state": state, "layers": layers, "data": batches[0], "lr": lr, "t": t}
+    carried = (params, state, layers, t)
     return Work(
-        row, timed.phase, lambda adapter, mode: adapter.compile(_step(task, adapter, mode), mode),
+        row, timed.phase, lambda adapter, mode: _given_away(adapter, _step(task, adapter, mode), mode, len(carried)),
         [(batch, lr) for batch in batches], ("loss", "update", "state", "statistics"), task.step, given,
-        carried=(params, state, layers, t), first=1, task=task,
+        carried=carried, first=1, task=task,
     )  # fmt: skip
 
 
@@ -120,6 +137,13 @@ def _step(task: Task, adapter: Adapter, mode: str) -> Callable[..., Any]:
     return step
 
 
+def _given_away(adapter: Adapter, function: Callable[..., Any], mode: str, carried: int) -> Callable[..., Any]:
+    """Compiled; what is carried is given away where the backend can make use of that, as in any training loop."""
+    if getattr(adapter, "donates", False):
+        return adapter.compile(function, mode, carried)  # type: ignore[call-arg]
+    return adapter.compile(function, mode)
+
+
 def _update(
     row: Row, update: Graph, params: Any, state: Any, gradients: Sequence[Any], lr: Any,
     chosen: Mapping[str, Any] | None = None,
@@ -132,7 +156,7 @@ def _update(
         def one(params: Any, state: Any, t: Any, gradients: Any, lr: Any) -> Any:
             return (*function(params, gradients, state, lr, t), t + 1.0)
 
-        return adapter.compile(one, mode)
+        return _given_away(adapter, one, mode, 3)
 
     t = np.float64(1.0)
     given = {"params": params, "gradients": gradients[0], "state": state, "lr": lr, "t": t}

@@ -175,6 +175,27 @@ def _contest(group: Sequence[Measured], absent: Sequence[Prepared], ceilings: Se
     return Contest(standings, tuple(absent), reference, floor)
 
 
+@dataclass(frozen=True)
+class Overhead:
+    """A formula beside other code for the same work, in the same backend and mode: how many times as long it takes."""
+
+    formula: Prepared
+    other: Prepared
+    ratio: tuple[float, float, float]
+
+
+def overheads(contest: Contest) -> list[Overhead]:
+    """Of every contender that is not the formula, within rounds."""
+    every = [one.measured for one in contest.standings]
+    formulas = {(m.prepared.backend, m.prepared.mode): m for m in every if m.prepared.implementation == "formula"}
+    found = []
+    for one in every:
+        formula = formulas.get((one.prepared.backend, one.prepared.mode))
+        if formula is not None and formula is not one and (size := ratio(formula, one)):
+            found.append(Overhead(formula.prepared, one.prepared, size))
+    return found
+
+
 def _floor(twin: Measured | None, group: Sequence[Measured]) -> float | None:
     """The distance from 1 of the farther end of the twins' ratio."""
     if twin is None:

@@ -162,7 +162,7 @@ class _Crew:
 
     def stop(self) -> None:
         for worker in self.workers.values():
-            worker.child.kill()
+            worker.child.dispose()
         self.workers.clear()
 
     def _contest(self, cells: Sequence[Cell], until: float) -> None:

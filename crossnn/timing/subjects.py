@@ -94,10 +94,11 @@ def _function(row: Activation | Loss, shape: Shape, given: Mapping[str, Any], se
 
     shapes = shapes_of(drawn, data)
     reduced = {"reduction": "mean", "weights": ""} if isinstance(row, Loss) else {}
+    quantity = "mean" if isinstance(row, Loss) else "value"
     return Subject(
         "timed", {**hyper, **knobs, **reduced},
-        Graph.trace(lambda params, data: {"value": value(params, data)}, shapes), drawn, data,
-        Graph.trace(scalar, shapes), calls={"value": tuple(names)},
+        Graph.trace(lambda params, data: {quantity: value(params, data)}, shapes), drawn, data,
+        Graph.trace(scalar, shapes), calls={quantity: tuple(names)},
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -30,7 +30,8 @@ from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.remembered import remembered
 from crossnn.formula.source import compile_graph
 from crossnn.parity.compute import function_of, native_functions
-from crossnn.parity.judge import Reference
+from crossnn.parity.judge import Reference, ratios
+from crossnn.parity.rule import LIMIT
 from crossnn.parity.subject import Subject
 
 TURNS = 4
@@ -68,17 +69,29 @@ class Work:
         """The right output of the first call by quantity, and the rounding that is legitimate in it: NumPy's in
         float64, and the spread of noisy runs. Arbitrary precision would take hours at these sizes."""
         graph = simplified(self.whole)
-
-        def compute() -> list[np.ndarray]:
-            with np.errstate(all="ignore"):
-                found = compile_graph(graph, "timed", NUMPY)(*self.given.values())
-            return [np.asarray(one, np.float64) for one in leaves(found)]
-
-        right = iter(remembered(["timed"], graph, self.given, compute))
+        right = iter(remembered(["timed"], graph, self.given, lambda: self._computed(NUMPY)))
         noise = iter(noise_scales(graph, self.given, "float32", runs=NOISE_RUNS))
         growth = accumulated(graph)
         pairs = map_tree(lambda _: Reference(_exact(next(right)), growth * next(noise)), graph.result)
         return labelled(self.names, pairs)
+
+    def truth_in(self, dtype: str) -> dict[str, Reference]:
+        """The same for a dtype. In bfloat16 a formula as written may fail whoever computes it: Adam's 1 - 0.999**t is 0
+        there. What NumPy misses too, when every result is rounded to bfloat16, is no backend's fault."""
+        if dtype != "bfloat16":
+            return self.truth
+        graph = simplified(self.whole)
+        values = iter(remembered(["timed", dtype], graph, self.given, lambda: self._computed(_BFLOAT16)))
+        found = labelled(self.names, map_tree(lambda _: next(values), graph.result))
+        return {
+            name: replace(one, unsafe=ratios(found[name], one, dtype, one.noise) > LIMIT)
+            for name, one in self.truth.items()
+        }
+
+    def _computed(self, meaning: Mapping[str, Callable[..., Any]]) -> list[np.ndarray]:
+        with np.errstate(all="ignore"):
+            found = compile_graph(simplified(self.whole), "timed", meaning)(*self.given.values())
+        return [np.asarray(one, np.float64) for one in leaves(found)]
 
     def cost(self, dtype: str) -> tuple[float, float]:
         """Operations, and the bytes of inputs and results, each moved once."""
@@ -86,6 +99,24 @@ class Work:
         ends = {id(one): one for one in (*leaves(graph.arguments), *leaves(graph.result))}
         numbers = sum(prod(one.shape) for one in ends.values() if one.operation != "constant")
         return cost(graph).flops, float(numbers * ITEM_BYTES[dtype])
+
+
+def bfloat16(array: Any) -> Any:
+    """Rounded to the upper half of a float32, to even; as float64. Whole numbers stay."""
+    whole = np.asarray(array)
+    if whole.dtype.kind != "f":
+        return array
+    bits = whole.astype(np.float32).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    short = (bits & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+    return np.where(np.isfinite(whole), short, whole)[()]
+
+
+def _rounding(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *inputs, **options: bfloat16(function(*inputs, **options))
+
+
+_BFLOAT16 = {name: _rounding(function) for name, function in NUMPY.items()}
 
 
 def accumulated(graph: Graph) -> float:
