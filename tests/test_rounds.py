@@ -17,7 +17,7 @@ from crossnn.runs.child import Child
 from crossnn.runs.runner import InterruptedRunError
 from crossnn.runs.timed import Prepared, Visit
 from crossnn.runs.wire import Result
-from crossnn.timing import rounds
+from crossnn.timing import rounds, workers
 from crossnn.timing.guard import Guard
 from crossnn.timing.results import Measured, contests, measured
 from crossnn.timing.rounds import Limits, time_cells
@@ -198,7 +198,7 @@ def test_an_interrupted_timing_leaves_no_process(monkeypatch: pytest.MonkeyPatch
         if number == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(rounds, "Child", Counted)
+    monkeypatch.setattr(workers, "Child", Counted)
     monkeypatch.setattr(Watched, "round", interrupt)
     with pytest.raises(InterruptedRunError, match="interrupted after 6 visits"):
         Run(cells("steady"))

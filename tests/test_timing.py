@@ -361,7 +361,7 @@ def test_a_simulated_gpu_is_waited_for_and_its_memory_read(tmp_path: Path, monke
     document = tmp_path / "found.json"
     done = run_time(
         "tanh", "--backend", "simulated_gpu:SimulatedGpu", "--mode", "eager", "--device", "gpu", "--dtype",
-        "float32,tf32", "--phase", "forward", "--limit", "8", "--out", str(tmp_path / "run"), "--json", str(document),
+        "float32,tf32", "--phase", "forward", "--limit", "60", "--out", str(tmp_path / "run"), "--json", str(document),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     found = json.loads(document.read_text())

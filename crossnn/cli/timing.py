@@ -37,7 +37,13 @@ MOST_FAILURES = 10
                "Default: float32.")  # fmt: skip
 @click.option("--phase", multiple=True, callback=comma_list(), metavar="NAME", help="forward, gradient, update, step, "
               "inference, or all. Default: forward, gradient, step; update of an optimizer.")  # fmt: skip
-@click.option("--batch", multiple=True, callback=lengths, metavar="N,...", help="Batch sizes. Default: 64.")
+@click.option(
+    "--batch",
+    multiple=True,
+    callback=lengths,
+    metavar="N,...",
+    help="Batch sizes. Default: that of an experiment, else 64.",
+)
 @click.option("--threads", multiple=True, callback=lengths, metavar="N,...", help="Threads of each backend, equal for "
               "all. Default: 1.")  # fmt: skip
 @click.option("--shape", multiple=True, callback=lengths, metavar="N,...", help="Shape of one sample, where another "

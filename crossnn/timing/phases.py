@@ -140,7 +140,7 @@ def _step(task: Task, adapter: Adapter, mode: str) -> Callable[..., Any]:
 def _given_away(adapter: Adapter, function: Callable[..., Any], mode: str, carried: int) -> Callable[..., Any]:
     """Compiled; what is carried is given away where the backend can make use of that, as in any training loop."""
     if getattr(adapter, "donates", False):
-        return adapter.compile(function, mode, carried)  # type: ignore[call-arg]
+        return adapter.compile(function, mode, carried)
     return adapter.compile(function, mode)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Row, Trained
+from crossnn.catalogue.rows import Experiment, Row, Trained
 from crossnn.errors import CrossnnError, choices, unknown
 from crossnn.parity.plan import modes_of
 from crossnn.runs.cell import Cell, Implementation, Timed
@@ -77,7 +78,7 @@ def time_plan(
     cells: list[Cell] = []
     for row in rows:
         for phase in phases_of(row, phases):
-            for dtype, device, count, batch in _settings(dtypes, devices, threads, batches):
+            for dtype, device, count, batch in itertools.product(dtypes, devices, threads, batches or _batches(row)):
                 timed = Timed(phase=phase, batch=batch, shape=tuple(shape), settings=tuple((settings or {}).items()))
                 contest = [
                     Cell(
@@ -97,13 +98,9 @@ def time_plan(
     return cells
 
 
-def _settings(*lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    dtypes, devices, threads, batches = lists
-    for dtype in dtypes:
-        for device in devices:
-            for count in threads:
-                for batch in batches or (BATCH,):
-                    yield dtype, device, count, batch
+def _batches(row: Row) -> tuple[int]:
+    """The batch size of a row's own trainings, where it has one."""
+    return (row.batch_size,) if isinstance(row, Experiment) and isinstance(row.batch_size, int) else (BATCH,)
 
 
 def _ways(timed: Timed, beside: Sequence[str]) -> list[Timed]:

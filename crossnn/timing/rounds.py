@@ -11,21 +11,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import msgspec
 
 from crossnn.runs.cell import FAILURES, Cell, Done, Timed
-from crossnn.runs.child import Child, ChildEndedError, ChildTimeoutError
 from crossnn.runs.lanes import shared_folder
-from crossnn.runs.runner import START_TIMEOUT, InterruptedRunError, Sink
+from crossnn.runs.runner import InterruptedRunError, Sink
 from crossnn.runs.signals import deaf_to_interrupts, terminate_like_interrupt
-from crossnn.runs.timed import Prepared, Visit
-from crossnn.runs.wire import Result, decode_answer, failure
+from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.runs.wire import failure
 from crossnn.timing.execute import CEILING, identity
 from crossnn.timing.guard import Guard, disturbed, foreign
 from crossnn.timing.results import Measured, median_interval
+from crossnn.timing.workers import LostError, Worker, Workers
 
 EXECUTE = "crossnn.timing.execute:run_timed"
 ATTEMPTS = 2
@@ -35,15 +35,6 @@ REPEATS = 3
 MOST_DISCARDED = 0.25
 """The share of all visits beyond which disturbed ones are kept and marked: the machine is not going to be quiet."""
 TIME_UP = "time was up before this was begun; continue with --resume, or give it more time with --limit"
-ENVIRONMENT: Mapping[str, str] = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
-"""A first call compiles; it does not find what another process compiled before."""
-ALLOCATORS: Mapping[str, Mapping[str, str]] = {
-    "default": {},
-    "pooled": {
-        "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967295", "MALLOC_TOP_PAD_": "268435456",
-    },
-}  # fmt: skip
-"""What glibc is told: nothing, or to keep what is freed, so that no page is fetched twice."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +61,6 @@ class Watcher(Protocol):
     def lost(self, cell: Cell, message: str) -> None: ...
 
 
-class LostError(Exception):
-    """A process that gave no answer: `crashed` or `timeout`, and how."""
-
-    def __init__(self, status: Literal["crashed", "timeout"], message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass
-class Worker:
-    """A process, its number in order of starting, and the cells that it has prepared."""
-
-    child: Child
-    number: int
-    import_seconds: float
-    prepared: set[Cell] = field(default_factory=set)
-    ceilings: set[str] = field(default_factory=set)
-
-
 def time_cells(
     cells: Sequence[Cell],
     sink: Sink,
@@ -110,16 +82,16 @@ def time_cells(
         else:
             contests.setdefault(contest_of(cell), []).append(cell)
     with shared_folder(cells) as folder:
-        crew = _Crew(sink, limits, watcher, dict(known), execute, folder, ALLOCATORS[allocator])
+        crew = _Crew(sink, limits, watcher, dict(known), execute, folder, allocator)
         try:
             with terminate_like_interrupt():
                 crew.work(list(contests.values()))
         except KeyboardInterrupt:
             with deaf_to_interrupts():
-                crew.stop()
+                crew.workers.stop()
             raise InterruptedRunError(f"interrupted after {crew.visits} visits") from None
         finally:
-            crew.stop()
+            crew.workers.stop()
 
 
 def contest_of(cell: Cell) -> tuple[Any, ...]:
@@ -138,13 +110,12 @@ class _Crew:
 
     def __init__(
         self, sink: Sink, limits: Limits, watcher: Watcher, known: dict[Cell, Measured], execute: str,
-        folder: str | None, allocator: Mapping[str, str],
+        folder: str | None, allocator: str,
     ) -> None:  # fmt: skip
         self.sink, self.limits, self.watcher, self.known = sink, limits, watcher, known
-        self.execute, self.folder, self.extra = execute, folder, {**ENVIRONMENT, **allocator}
-        self.workers: dict[Any, Worker] = {}
+        self.workers = Workers(execute, folder, allocator, limits.timeout)
         self.guard, self.shuffle = Guard(), random.Random(0)
-        self.visits = self.discarded = self.begun = 0
+        self.visits = self.discarded = 0
         self.until = time.monotonic() + limits.seconds
         self.losses: dict[Cell, int] = {}
 
@@ -159,11 +130,6 @@ class _Crew:
                 continue
             left = max(0.0, self.until - time.monotonic())
             self._contest(cells, time.monotonic() + left / (len(contests) - number))
-
-    def stop(self) -> None:
-        for worker in self.workers.values():
-            worker.child.dispose()
-        self.workers.clear()
 
     def _contest(self, cells: Sequence[Cell], until: float) -> None:
         if all(map(self._settled, cells)):
@@ -202,7 +168,7 @@ class _Crew:
                     return True
                 self.watcher.preparing(cell)
                 began = time.monotonic()
-                records = self._ask(worker, cell)
+                records = self.workers.ask(worker, cell)
             except LostError as error:
                 if not self._try_again(cell, error):
                     return False
@@ -229,7 +195,7 @@ class _Crew:
             try:
                 slower = self.guard.calibrate()
                 before = self.guard.moment(worker.child.pid)
-                records = self._ask(worker, at_round(cell, number))
+                records = self.workers.ask(worker, at_round(cell, number))
                 after = self.guard.moment(worker.child.pid)
             except LostError as error:
                 if not self._try_again(cell, error):
@@ -263,41 +229,11 @@ class _Crew:
         return False
 
     def _worker(self, cell: Cell) -> Worker:
-        """The process of a cell, started where there is none, its ceilings measured."""
-        assert cell.timed is not None
-        key = (cell.backend, cell.mode, cell.device, cell.threads, cell.timed.again)
-        if key not in self.workers:
-            child = Child(
-                cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder, extra=self.extra
-            )
-            try:
-                ready = msgspec.json.decode(child.receive(START_TIMEOUT))
-            except (ChildEndedError, OSError) as error:
-                child.dispose()
-                raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
-            except ChildTimeoutError:
-                child.dispose()
-                raise LostError("timeout", f"not ready after {START_TIMEOUT:g} s") from None
-            self.begun += 1
-            self.workers[key] = Worker(child, self.begun, float(ready.get("import_seconds", 0.0)))
-        worker = self.workers[key]
-        if cell.dtype not in worker.ceilings and not cell.timed.again:
+        """The process of a cell; what it reaches at best is measured when it first works in this dtype."""
+        worker = self.workers.of(cell)
+        if cell.dtype not in worker.ceilings and not (cell.timed and cell.timed.again):
             worker.ceilings.add(cell.dtype)
             this = msgspec.structs.replace(cell, spec="", implementation="formula", timed=Timed(phase=CEILING, batch=0))
-            self.sink(Done(cell=this, status="ok"), self._ask(worker, this))
+            found = [one for one in self.workers.ask(worker, this) if isinstance(one, Ceiling)]
+            self.sink(Done(cell=this, status="ok"), [*found])
         return worker
-
-    def _ask(self, worker: Worker, cell: Cell) -> list[Result]:
-        try:
-            worker.child.send(msgspec.json.encode(cell))
-            return decode_answer(worker.child.receive(self.limits.timeout), cell)
-        except (ChildEndedError, OSError) as error:
-            self._discard(worker)
-            raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
-        except ChildTimeoutError:
-            self._discard(worker)
-            raise LostError("timeout", f"no answer within {self.limits.timeout:g} s") from None
-
-    def _discard(self, worker: Worker) -> None:
-        worker.child.dispose()
-        self.workers = {key: one for key, one in self.workers.items() if one is not worker}

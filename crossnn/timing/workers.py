@@ -1,0 +1,100 @@
+"""The processes of a timing: one a backend, mode, device and number of threads, kept until they are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from crossnn.runs.cell import Cell
+from crossnn.runs.child import Child, ChildEndedError, ChildTimeoutError
+from crossnn.runs.runner import START_TIMEOUT
+from crossnn.runs.wire import Result, decode_answer
+
+ENVIRONMENT: Mapping[str, str] = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+"""A first call compiles; it does not find what another process compiled before."""
+ALLOCATORS: Mapping[str, Mapping[str, str]] = {
+    "default": {},
+    "pooled": {
+        "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967295", "MALLOC_TOP_PAD_": "268435456",
+    },
+}  # fmt: skip
+"""What glibc is told: nothing, or to keep what is freed, so that no page is fetched twice."""
+
+
+class LostError(Exception):
+    """A process that gave no answer: `crashed` or `timeout`, and how."""
+
+    def __init__(self, status: Literal["crashed", "timeout"], message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Worker:
+    """A process, its number in order of starting, and the cells that it has prepared."""
+
+    child: Child
+    number: int
+    import_seconds: float
+    prepared: set[Cell] = field(default_factory=set)
+    ceilings: set[str] = field(default_factory=set)
+
+
+class Workers:
+    """The living processes. A base and its twin have different ones."""
+
+    def __init__(self, execute: str, folder: str | None, allocator: str, timeout: float) -> None:
+        self.execute, self.folder, self.timeout = execute, folder, timeout
+        self.extra = {**ENVIRONMENT, **ALLOCATORS[allocator]}
+        self.alive: dict[Any, Worker] = {}
+        self.begun = 0
+
+    def of(self, cell: Cell) -> Worker:
+        """The process of a cell, started where there is none."""
+        assert cell.timed is not None
+        key = (cell.backend, cell.mode, cell.device, cell.threads, cell.timed.again)
+        if key not in self.alive:
+            self.alive[key] = self._start(cell)
+        return self.alive[key]
+
+    def ask(self, worker: Worker, cell: Cell) -> list[Result]:
+        """The records of a cell; a process that gives none is gone afterwards."""
+        try:
+            worker.child.send(msgspec.json.encode(cell))
+            return decode_answer(worker.child.receive(self.timeout), cell)
+        except (ChildEndedError, OSError) as error:
+            self._discard(worker)
+            raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
+        except ChildTimeoutError:
+            self._discard(worker)
+            raise LostError("timeout", f"no answer within {self.timeout:g} s") from None
+
+    def stop(self) -> None:
+        for worker in self.alive.values():
+            worker.child.dispose()
+        self.alive.clear()
+
+    def _start(self, cell: Cell) -> Worker:
+        child = Child(
+            cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder, extra=self.extra
+        )
+        try:
+            ready = msgspec.json.decode(child.receive(START_TIMEOUT))
+        except (ChildEndedError, OSError) as error:
+            child.dispose()
+            raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
+        except ChildTimeoutError:
+            child.dispose()
+            raise LostError("timeout", f"not ready after {START_TIMEOUT:g} s") from None
+        except BaseException:  # interrupted while it starts: it is in no list yet
+            child.dispose()
+            raise
+        self.begun += 1
+        return Worker(child, self.begun, float(ready.get("import_seconds", 0.0)))
+
+    def _discard(self, worker: Worker) -> None:
+        worker.child.dispose()
+        self.alive = {key: one for key, one in self.alive.items() if one is not worker}
