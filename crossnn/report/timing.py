@@ -18,8 +18,8 @@ LEGEND = (
     "and compiles. repaid: after so many calls a mode has made good for its longer first call, against the mode of the "
     "same backend with the shortest one. ceiling: the least time that this machine could take (operations at the rate "
     "of its best matrix product, or inputs and results at the rate of its best copy), as a share of the time taken. "
-    "MB: how far resident memory rises during a call. faults: pages that the system fetches in a call. What was timed "
-    "was judged before: what is wrong has a verdict and no time."
+    "MB: how far resident memory rises until the first calls are over. faults: pages that the system fetches in a "
+    "call. What was timed was judged before: what is wrong has a verdict and no time."
 )
 HEADERS = ("", "time", "x base", "rank", "first call s", "repaid", "ceiling", "MB", "faults", "rounds")
 MORE_CORES = 0.1
@@ -56,7 +56,7 @@ def _row(one: Standing, scale: float, unit: str, base: bool) -> list[str]:
         number(who.first_seconds, 2),
         repaid,
         "" if one.share is None else f"{one.share:.0%}",
-        "" if who.host_bytes is None else f"{who.host_bytes / 1e6:.1f}",
+        "" if who.host_bytes is None else f"{who.host_bytes / 1e6:.0f}",
         f"{found.average('faults'):.0f}",
         str(len(found.visits)),
     ]

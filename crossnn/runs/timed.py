@@ -53,7 +53,8 @@ class Prepared(Identity, frozen=True, kw_only=True):
                     tells them apart
     flops           what the specification needs, by the cost interpreter
     least_bytes     its inputs and results, each moved once
-    host_bytes      how far resident memory rose above its level before, during two calls in the steady state
+    host_bytes      how far resident memory rose from before the function was made to its peak in the first calls:
+                    parameters, inputs, workspace, and whoever compiles
     host_total      resident memory of the whole process at that peak
     device_bytes    peak memory on the device; none where the device has no counter
     cores           processor seconds a second, of all threads together: what was really used

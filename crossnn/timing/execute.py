@@ -24,7 +24,7 @@ from crossnn.runs.wire import Result
 from crossnn.timing import ceilings
 from crossnn.timing.contender import Contender, contender_of
 from crossnn.timing.phases import work_of
-from crossnn.timing.visit import inner_calls, one_call, peak_memory, timed, visit
+from crossnn.timing.visit import Memory, inner_calls, one_call, timed, visit
 from crossnn.timing.work import Work
 
 CEILING = "ceiling"
@@ -90,31 +90,27 @@ def _prepare(cell: Cell) -> list[Result]:
     who = identity(cell, work.row.kind, work.row.sha)
     adapter, facts = started(cell.backend, cell.device, cell.dtype, cell.threads)
     adapter.device_memory()  # forgets the peak so far
+    memory = Memory()
     build, (contender, call) = timed(contender_of, work, adapter, cell)
     with adapter.stages() as stages:
         first, result = timed(_once, contender)
-    records = _judged(cell, work, contender.read(result), call)
+    found = contender.read(result)
+    seconds, cores = one_call(contender)
+    risen, device = memory.risen(), adapter.device_memory()
+    records = _judged(cell, work, found, call)
     verdicts = {record.verdict for record in records}
     worst = next(verdict for verdict in WORST_FIRST if verdict in verdicts)
     flops, moved = work.cost(cell.dtype)
-    found = Prepared(
+    prepared = Prepared(
         **who, verdict=worst, call=call, build_seconds=build, first_seconds=first, stages=dict(stages), flops=flops,
-        least_bytes=moved, facts=dataclasses.asdict(facts),
+        least_bytes=moved, cores=cores, host_bytes=risen and risen[0], host_total=risen and risen[1],
+        device_bytes=device, facts=dataclasses.asdict(facts),
     )  # fmt: skip
     if worst in FAILURES:
         reason = f"{sum(r.failed for r in records)} of {len(records)} quantities are wrong: no time is taken"
-        return [*records, msgspec.structs.replace(found, message=reason)]
-    seconds, cores = one_call(contender)
-    memory = peak_memory(contender)
-    queued = cell.device != "cpu"
-    _ready[prepared_key(cell)] = Ready(contender, inner_calls(seconds, VISIT_SECONDS, queued))
-    return [
-        *records,
-        msgspec.structs.replace(
-            found, cores=cores, host_bytes=memory and memory[0], host_total=memory and memory[1],
-            device_bytes=adapter.device_memory(),
-        ),
-    ]  # fmt: skip
+        return [*records, msgspec.structs.replace(prepared, message=reason)]
+    _ready[prepared_key(cell)] = Ready(contender, inner_calls(seconds, VISIT_SECONDS, cell.device != "cpu"))
+    return [*records, prepared]
 
 
 def _once(contender: Contender) -> Any:

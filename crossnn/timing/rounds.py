@@ -30,6 +30,8 @@ from crossnn.timing.workers import LostError, Worker, Workers
 EXECUTE = "crossnn.timing.execute:run_timed"
 ATTEMPTS = 2
 """A process that is lost is started again; what loses it so often is left out."""
+VISIT_TAKES = 0.35
+"""About the seconds of a visit, with all that surrounds it."""
 REPEATS = 3
 """So often a disturbed visit is repeated."""
 MOST_DISCARDED = 0.25
@@ -138,7 +140,8 @@ class _Crew:
         first = number = 1 + max((self.known[cell].last_round for cell in able if cell in self.known), default=0)
         while able and number - first < self.limits.most_rounds:
             settled = [cell for cell in able if self._settled(cell)]
-            self.watcher.round(number, len(settled), len(able), max(0.0, self.until - time.monotonic()))
+            owed = (self.limits.least_rounds - number + first) * len(able) * VISIT_TAKES
+            self.watcher.round(number, len(settled), len(able), max(owed, self.until - time.monotonic()))
             if len(settled) == len(able) or (number - first >= self.limits.least_rounds and time.monotonic() > until):
                 return
             # The first is what others are compared with, and its twin: both are in every round.

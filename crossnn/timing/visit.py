@@ -106,18 +106,22 @@ def one_call(contender: Contender, seconds: float = 0.3) -> tuple[float, float]:
     return elapsed / calls, round((time.process_time() - spent) / elapsed, 3)
 
 
-def peak_memory(contender: Contender) -> tuple[int, int] | None:
-    """Bytes by which resident memory rises during two calls, and the whole at its peak; None where the system does not
-    say. Linux forgets the peak when 5 is written to clear_refs."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-        for number in range(2):
-            contender.wait(contender.step(number))
+class Memory:
+    """How far resident memory rises from here on. Linux forgets the peak so far when 5 is written to clear_refs; other
+    systems do not say."""
+
+    def __init__(self) -> None:
+        self.before: int | None = None
+        with contextlib.suppress(OSError, KeyError):
+            Path("/proc/self/clear_refs").write_text("5")
+            self.before = _status("VmRSS")
+
+    def risen(self) -> tuple[int, int] | None:
+        """Bytes by which it rose at its peak, and the peak itself."""
+        if self.before is None:
+            return None
         peak = _status("VmHWM")
-    except (OSError, KeyError):
-        return None
-    return max(0, peak - before), peak
+        return max(0, peak - self.before), peak
 
 
 def _status(key: str) -> int:
