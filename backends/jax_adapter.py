@@ -8,7 +8,7 @@ import importlib.metadata
 import operator
 import os
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Tensor, Tree
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
 from .jax_arrays import ARRAYS
-from .jax_windows import WINDOWS
+from .jax_windows import WINDOWS, max_pool, max_pool_eager
 
-DTYPES = ("float64", "float32", "bfloat16")
+DTYPES = {"float64": "float64", "float32": "float32", "bfloat16": "bfloat16", "tf32": "float32"}
 STAGES = {
     "/jax/core/compile/jaxpr_trace_duration": "trace",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
@@ -69,9 +69,16 @@ SPELLING = {
 class JaxAdapter(BaseAdapter):
     name = "jax"
     modes = ("eager", "jit")
-    spelling = SPELLING
+    spelling = types.MappingProxyType({**SPELLING, "rectified": "jax.nn.relu"})
     namespace = types.MappingProxyType({"jnp": jnp, "jax": jax})
     loops = ("jit",)
+    in_mode: Mapping[str, Meaning] = types.MappingProxyType(
+        {
+            "eager": {"max_pool": max_pool_eager, "rectified": jax.nn.relu, "log_softmax": jax.nn.log_softmax},
+            "jit": {"max_pool": max_pool},
+        }
+    )
+    donates = True
 
     def __init__(self) -> None:
         self.dtype = "float64"
@@ -109,13 +116,16 @@ class JaxAdapter(BaseAdapter):
             raise BackendError(f"jax has no device {device!r} here; available: {choices(available)}") from error
         if dtype not in DTYPES:
             raise BackendError(f"jax adapter: dtype {dtype!r} is not one of {choices(DTYPES)}")
-        self.device, self.dtype = wanted, dtype
+        if dtype == "tf32" and wanted != "gpu":
+            raise BackendError("tf32 is float32 with the products of an NVIDIA GPU; on cpu: float32")
+        self.device, self.dtype = wanted, DTYPES[dtype]
+        precision = "tensorfloat32" if dtype == "tf32" else "highest"
         jax.config.update("jax_default_device", place)
         jax.config.update("jax_enable_x64", dtype == "float64")
-        jax.config.update("jax_default_matmul_precision", "highest")
+        jax.config.update("jax_default_matmul_precision", precision)
         flags = {
             "jax_enable_x64": dtype == "float64",
-            "jax_default_matmul_precision": "highest",
+            "jax_default_matmul_precision": precision,
             "PJRT_NPROC": os.environ.get("PJRT_NPROC"),
             "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
             "device_kind": place.device_kind,
@@ -142,10 +152,10 @@ class JaxAdapter(BaseAdapter):
         transformed: Function = jax.value_and_grad(f, has_aux=aux)
         return transformed
 
-    def compile(self, f: Function, mode: str) -> Function:
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
         if mode == "eager":
             return f
-        compiled: Function = jax.jit(f)
+        compiled: Function = jax.jit(f, donate_argnums=tuple(range(donated)))
         return compiled
 
     def wait(self, tree: Tree) -> None:

@@ -6,9 +6,8 @@ import contextlib
 import functools
 import operator
 import os
-import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,15 @@ os.environ["KERAS_BACKEND"] = "tensorflow"  # TensorFlow imports Keras, which ch
 
 import tensorflow as tf
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Native, Params, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Params, Tensor, Tree
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
 from .tensorflow_arrays import ARRAYS
-from .tensorflow_windows import WINDOWS
+from .tensorflow_compiled import Compiled
+from .tensorflow_windows import WINDOWS, max_pool, pool_by_slices
 
-DTYPES = {"float64": tf.float64, "float32": tf.float32, "bfloat16": tf.bfloat16}
+DTYPES = {"float64": tf.float64, "float32": tf.float32, "bfloat16": tf.bfloat16, "tf32": tf.float32}
 
 SPELLING = {
     "abs": "tf.abs",
@@ -57,12 +57,25 @@ SPELLING = {
 }
 
 
+EAGER: Meaning = {
+    "max_pool": max_pool,
+    "rectified": tf.nn.relu,
+    "biased": tf.nn.bias_add,
+    "log_softmax": tf.nn.log_softmax,
+}
+"""What XLA fuses by itself."""
+
+
 class TensorflowAdapter(BaseAdapter):
     name = "tensorflow"
     modes = ("eager", "graph", "xla")
-    spelling = SPELLING
+    spelling = types.MappingProxyType({**SPELLING, "rectified": "tf.nn.relu"})
     namespace = types.MappingProxyType({"tf": tf})
     loops = ("xla",)
+    donates = True
+    in_mode: Mapping[str, Meaning] = types.MappingProxyType(
+        {"eager": EAGER, "graph": EAGER, "xla": {"max_pool": pool_by_slices}}
+    )
 
     def __init__(self) -> None:
         self.tracing = 0.0  # seconds, in all functions that were ever traced
@@ -106,7 +119,9 @@ class TensorflowAdapter(BaseAdapter):
             raise BackendError(f"tensorflow has no device {device!r} here; available: {choices(available)}")
         if dtype not in DTYPES:
             raise BackendError(f"tensorflow adapter: dtype {dtype!r} is not one of {choices(DTYPES)}")
-        self.device, self.dtype, self.float = wanted, dtype, DTYPES[dtype]
+        if dtype == "tf32" and wanted != "gpu":
+            raise BackendError("tf32 is float32 with the products of an NVIDIA GPU; on cpu: float32")
+        self.device, self.dtype, self.float = wanted, DTYPES[dtype].name, DTYPES[dtype]
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             _before_first_operation(tf.config.threading.set_intra_op_parallelism_threads, threads)
             _before_first_operation(tf.config.threading.set_inter_op_parallelism_threads, 1)
@@ -115,7 +130,7 @@ class TensorflowAdapter(BaseAdapter):
         if gpus and wanted == "cpu":
             _before_first_operation(tf.config.set_visible_devices, [], "GPU")
         tf.config.experimental.enable_op_determinism()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tf.config.experimental.enable_tensor_float_32_execution(dtype == "tf32")
         flags = {
             "op_determinism": True,
             "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
@@ -147,18 +162,11 @@ class TensorflowAdapter(BaseAdapter):
 
         return value_and_grad
 
-    def compile(self, f: Function, mode: str) -> Function:
-        if mode == "eager":
-            return f
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
+        return f if mode == "eager" else Compiled(f, mode == "xla", donated, self._traced)
 
-        def traced(*arguments: Tree) -> Tree:
-            start = time.perf_counter()
-            result = f(*arguments)
-            self.tracing += time.perf_counter() - start
-            return result
-
-        compiled: Function = tf.function(traced, autograph=False, jit_compile=mode == "xla")
-        return compiled
+    def _traced(self, seconds: float) -> None:
+        self.tracing += seconds
 
     def wait(self, tree: Tree) -> None:
         """On the CPU a call returns when it is done."""

@@ -172,7 +172,9 @@ class Optimizer:
         keras.config.set_floatx(self.dtype)
         self.optimizer.learning_rate = learning_rate
         variables = list(self.params.values())
-        found = [[tf.constant(one[name], variable.dtype) for name, variable in self.params.items()] for one in gradients]
+        found = [
+            [tf.constant(one[name], variable.dtype) for name, variable in self.params.items()] for one in gradients
+        ]
 
         def update(number: int) -> Any:
             self.optimizer.apply(found[number], variables)

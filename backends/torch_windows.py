@@ -6,6 +6,7 @@ convolutions run on it as it lies.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from crossnn.adapter import Tensor
 from crossnn.formula.shapes import Lengths, Shape, Window, window
 
 _CONV: Mapping[int, Any] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_POOL: Mapping[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _TRANSPOSED: Mapping[int, Any] = {
     1: functional.conv_transpose1d,
     2: functional.conv_transpose2d,
@@ -56,6 +58,31 @@ def overlap_add(
     return found
 
 
+def pool_by_slices(
+    x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid"
+) -> Tensor:
+    """Axis by axis, the maximum of the strided slices that begin at each place of the window. torch.compile fuses them
+    with what is around, and they add up the same gradient each time, which max_pool's on a GPU do not."""
+    w = window("max_pool", x.shape[1:-1], size, strides, dilation, padding)
+    x = _padded(x, w, -torch.inf)
+    for axis, (extent, stride, gap, steps) in enumerate(zip(w.size, w.strides, w.dilation, w.out, strict=True), 1):
+        every, reach = (slice(None),) * axis, (steps - 1) * stride + 1
+        parts = [x[(*every, slice(place * gap, place * gap + reach, stride))] for place in range(extent)]
+        x = functools.reduce(torch.maximum, parts)
+    return x
+
+
+def max_pool(x: Tensor, size: Lengths, strides: Lengths = 1, dilation: Lengths = 1, padding: str = "valid") -> Tensor:
+    """torch's own kernel, twice as fast without a compiler. Of equal maxima it gives the gradient to the first; the
+    formula shares it among them. It pads no more than half a window, both sides alike."""
+    w = window("max_pool", x.shape[1:-1], size, strides, dilation, padding)
+    if x.is_cuda:
+        return pool_by_slices(x, size, strides, dilation, padding)
+    half = all(2 * before <= extent for before, extent in zip(w.before, w.size, strict=True))
+    x, sides = (x, w.before) if w.before == w.after and half else (_padded(x, w, -torch.inf), 0)
+    return _POOL[len(w.size)](x.movedim(-1, 1), w.size, w.strides, sides, w.dilation).movedim(1, -1)
+
+
 def _channels_first(x: Tensor, groups: int) -> Tensor:
     """A view. In float64, which oneDNN lacks, torch takes the groups of channels apart one by one: then a copy in
     which each lies together is three times as fast."""
@@ -69,13 +96,14 @@ def _filters_first(k: Tensor) -> Tensor:
 
 
 def conv(
-    x: Tensor, k: Tensor, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: str = "valid"
-) -> Tensor:
+    x: Tensor, k: Tensor, strides: Lengths = 1, dilation: Lengths = 1, groups: int = 1, padding: str = "valid",
+    bias: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """torch pads both sides alike; where TensorFlow's rule wants one more zero at the end, the input is padded."""
     w = window("conv", x.shape[1:-1], k.shape[:-2], strides, dilation, padding)
     x, sides = (x, w.before) if w.before == w.after else (_padded(x, w), 0)
     function = _CONV[len(w.size)]
-    y = function(_channels_first(x, groups), _filters_first(k), None, w.strides, sides, w.dilation, groups)
+    y = function(_channels_first(x, groups), _filters_first(k), bias, w.strides, sides, w.dilation, groups)
     return y.movedim(1, -1)
 
 

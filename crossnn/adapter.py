@@ -96,8 +96,16 @@ class Adapter(Protocol):
 
     primitives: Meaning
     """Primitive name -> function on this framework's tensors. Use `source.OPERATORS` for those Python operators
-    that the tensors understand. Two that no formula names are optional: `split(x, sizes, axis)`, where slices are all
-    of an axis, cuts them at once; `loop(step, carried, sequences)` repeats a step (crossnn/formula/loops.py)."""
+    that the tensors understand. Some that no formula names are optional: `split(x, sizes, axis)`, where slices are all
+    of an axis, cuts them at once; `loop(step, carried, sequences)` repeats a step (crossnn/formula/loops.py); and those
+    that do what several primitives do, such as `max_pool` (crossnn/formula/fused.py)."""
+
+    in_mode: Mapping[str, Meaning]
+    """Mode -> primitives that are another function there, or that are offered there alone."""
+
+    in_place: Mapping[str, Mapping[str, str]]
+    """Mode -> how a primitive is written there that overwrites its first operand: {"eager": {"multiply":
+    "{}.mul_({})"}}. For functions that nobody differentiates, such as an optimizer's update."""
 
     loops: tuple[str, ...]
     """The modes in which `loop` is worth its while: equal steps of recurrent layers stay a loop there."""
@@ -115,6 +123,10 @@ class Adapter(Protocol):
     def tensor(self, array: np.ndarray) -> Tensor:
         """A tensor on the started device; floating-point arrays take the started dtype, others keep theirs."""
 
+    def kernel(self, array: np.ndarray) -> Tensor:
+        """The same for a parameter that is nothing but the second factor of matrix products, in the layout that is
+        fastest there; for whoever keeps and renews it."""
+
     def array(self, tensor: Tensor) -> np.ndarray:
         """The value as an array of the tensor's own dtype: a silent loss of precision must stay visible."""
 
@@ -124,8 +136,12 @@ class Adapter(Protocol):
         With `aux`, which is passed only where it is needed, `f` returns `(number, tree)`, such as a loss and the new
         running statistics; the tree is handed through: `(params, *data) -> ((number, tree), gradients)`."""
 
-    def compile(self, f: Function, mode: str) -> Function:
-        """`f` in one of `modes`."""
+    donates: bool
+    """Whether `compile` takes a third argument."""
+
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
+        """`f` in one of `modes`. If the adapter `donates`, the caller may give away so many of the first arguments,
+        which come back renewed as the last results: what is computed may take their memory."""
 
     def wait(self, tree: Tree) -> None:
         """Return when every tensor of the tree has been computed."""
@@ -150,12 +166,21 @@ class BaseAdapter:
     spelling: Mapping[str, str] = {}
     namespace: Mapping[str, Any] = {}
     loops: tuple[str, ...] = ()
+    in_mode: Mapping[str, Meaning] = {}
+    in_place: Mapping[str, Mapping[str, str]] = {}
+    donates = False
 
     def start(self, device: str, dtype: str, threads: int) -> Facts:
         self.device, self.dtype, self.threads = device, dtype, threads
         return Facts(self.name, device, dtype, threads, {})
 
-    def compile(self, f: Function, mode: str) -> Function:
+    def tensor(self, array: np.ndarray) -> Tensor:
+        raise NotImplementedError
+
+    def kernel(self, array: np.ndarray) -> Tensor:
+        return self.tensor(array)
+
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
         return f
 
     def wait(self, tree: Tree) -> None:

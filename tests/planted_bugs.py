@@ -229,7 +229,7 @@ class Mutant(NumpyAdapter):
         plain.start("cpu", self.dtype, 1)
         return function_of(self.current[name], name, plain, "eager")
 
-    def compile(self, f: Function, mode: str) -> Function:
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
         return super().compile(f if f.__name__ == "objective" else self._replaced(f), mode)
 
     def value_and_grad(self, f: Function, aux: bool = False) -> Function:

@@ -260,7 +260,7 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def compile(self, f: Any, mode: str) -> Any:
+    def compile(self, f: Any, mode: str, donated: int = 0) -> Any:
         self.compiled += 1
         return self.inner.compile(f, mode)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,9 +28,11 @@ def _newest() -> Path:
     return folders[-1]
 
 
-def describe_machine(folder: Path, resume: bool, threads: int) -> None:
-    """Write the machine record; refuse to continue a run that other versions began."""
+def describe_machine(folder: Path, resume: bool, threads: int, extra: Mapping[str, str] | None = None) -> None:
+    """Write the machine record, with what else the environment of the workers has; refuse to continue a run that other
+    versions began."""
     now = machine.describe(sys.argv[1:], threads)
+    now["environment"] = {**now["environment"], **(extra or {})}
     before = machine.read(folder) if resume else {}
     changes = machine.changed(before, now)
     if changes:

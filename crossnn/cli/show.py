@@ -130,6 +130,7 @@ def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
     """Exactly the text that is compiled for this backend, in each mode that has a text of its own."""
     from crossnn import registry
     from crossnn.formula.source import compile_graph
+    from crossnn.parity.compute import meaning_of
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -147,10 +148,13 @@ def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
         graphs.append((f"{one.row.name}_gradient", _derivative(one)))
     for called, graph in graphs:
         simple = simplify(graph)
-        short = rolled(simple)
-        yield section(f"code for {name}", to_source(simple, called, adapter.primitives, adapter.spelling))
-        for mode in adapter.loops if short is not simple else ():
-            yield section(f"code for {name}, {mode}", to_source(short, called, adapter.primitives, adapter.spelling))
+        seen: set[str] = set()
+        for mode in adapter.modes:
+            short = rolled(simple) if mode in adapter.loops else simple
+            text = to_source(short, called, meaning_of(adapter, mode), adapter.spelling)
+            if text not in seen:
+                yield section(f"code for {name}{f', {mode}' if seen else ''}", text)
+            seen.add(text)
         function = compile_graph(simple, called, adapter.primitives, adapter.spelling, adapter.namespace)
         for mode in adapter.modes[1:]:
             planned: Any = adapter.compile(function, mode)

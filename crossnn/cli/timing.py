@@ -27,7 +27,6 @@ from crossnn.report.document import plain_table
 from crossnn.runs import journal
 from crossnn.runs.runner import InterruptedRunError
 
-ALLOCATORS = ("default", "pooled")
 MOST_FAILURES = 10
 
 
@@ -58,8 +57,8 @@ MOST_FAILURES = 10
               "eager.")  # fmt: skip
 @click.option("--limit", type=click.FloatRange(1, 7 * 24 * 3600), default=540.0, show_default=True, metavar="S",
               help="Seconds for everything; then every contest has had its share.")  # fmt: skip
-@click.option("--allocator", type=click.Choice(ALLOCATORS), default="default", show_default=True,
-              help="What glibc is told: nothing, or to keep what is freed.")  # fmt: skip
+@click.option("--allocator", type=click.Choice(("kept", "system")), default="kept", show_default=True,
+              help="What glibc does with what is freed: keeps it, or (system) as it likes.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1, 7 * 24 * 3600), default=600.0, show_default=True, metavar="S",
               help="Seconds after which a process is given up.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
@@ -84,6 +83,7 @@ def measure(
     from crossnn.timing.plan import time_plan
     from crossnn.timing.results import measured
     from crossnn.timing.rounds import Limits, time_cells
+    from crossnn.timing.workers import ALLOCATORS, ENVIRONMENT
 
     began = time.monotonic()
     names, files = split_arguments(what)
@@ -103,7 +103,7 @@ def measure(
     with journal.Journal(folder, resume=resume) as book:
         if book.contents.dropped:
             click.echo(book.contents.dropped, err=True)
-        describe_machine(folder, resume, max(threads or (1,)))
+        describe_machine(folder, resume, max(threads or (1,)), {**ENVIRONMENT, **ALLOCATORS[allocator]})
         finished = book.contents.finished_cells(shas)
         known, _ = measured(entry for entry in book.contents.entries if entry.done.cell.key in finished)
         try:

@@ -13,12 +13,15 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
+from crossnn.formula.fused import PLACED
 from crossnn.formula.graph import Graph, Node, topological
 from crossnn.formula.loops import LOOP, RESULT
+from crossnn.formula.overwrite import overwritten
 from crossnn.formula.primitives import PRIMITIVES
 
 Meaning = Mapping[str, Callable[..., Any]]
@@ -41,14 +44,20 @@ OPERATORS: Meaning = {
 SPLIT = "split"
 """What a meaning may have besides the primitives: split(x, sizes, axis), all parts of an array at once."""
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _PRECEDENCE = {"add": 2, "subtract": 2, "multiply": 3, "divide": 3, "matmul": 3, "negative": 4, "power": 5}
 _COMPARISON, _ATOM = 1, 9
 _LINE = 96
 
 
 class Printer:
-    def __init__(self, graph: Graph, meaning: Meaning, spelling: Mapping[str, str]) -> None:
+    def __init__(
+        self, graph: Graph, meaning: Meaning, spelling: Mapping[str, str], in_place: Mapping[str, str] = NOTHING,
+        given_away: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.meaning = meaning
+        self.in_place = in_place
+        self.overwritten = overwritten(graph, in_place, given_away) if in_place else {}
         self.spelling = spelling
         self.live = topological(graph.results)
         self.uses = Counter(id(child) for node in self.live for child in node.inputs)
@@ -180,13 +189,17 @@ class Printer:
         self.lines.append(f"{_tuple([*map(_tuple, (carried, collected))])} = {call}")
 
     def expression(self, node: Node) -> tuple[str, int]:
-        name, primitive = node.operation, PRIMITIVES[node.operation]
+        name, primitive = node.operation, PRIMITIVES.get(node.operation)
         parts = [self.text[id(child)] for child in node.inputs]
         if all(
             child.operation == "constant" and not child.name for child in node.inputs
         ):  # `abs(1)` would be a whole number
             parts = [(f"{text}.0", level) if text.isdigit() else (text, level) for text, level in parts]
-        if self.meaning.get(name) is OPERATORS.get(name, self):
+        if id(node) in self.overwritten:
+            at = self.overwritten[id(node)]
+            others = [text for place, (text, _) in enumerate(parts) if place != at]
+            return self.in_place[name].format(_wrap(parts[at], _ATOM), *others), _ATOM
+        if primitive and self.meaning.get(name) is OPERATORS.get(name, self):
             level = _PRECEDENCE.get(name, _COMPARISON)
             if len(parts) == 1:
                 return f"-{_wrap(parts[0], level)}", level
@@ -194,7 +207,8 @@ class Printer:
             left = _wrap(parts[0], level + (name == "power"))
             right = _wrap(parts[1], level + (name != "power"))
             return f"{left}{tight}{primitive.symbol}{tight}{right}", level
-        default = {key: value for key, value in primitive.options.items() if value != ()}  # (): it has no default
+        known = primitive.options if primitive else PLACED  # what takes the place of several nodes is no primitive
+        default = {key: value for key, value in known.items() if value != ()}  # (): it has no default
         options = [f"{key}={value!r}" for key, value in node.options.items() if (key, value) not in default.items()]
         spelled = self.spelling.get(name, name)
         return f"{spelled}({', '.join([*(text for text, _ in parts), *options])})", _ATOM

@@ -31,7 +31,7 @@ _FOLDED: Mapping[str, Callable[..., float]] = {
 }
 
 
-def _rebuild(graph: Graph, rewrite: Rewrite, nodes: tuple[Node, ...] | None = None) -> Graph:
+def rebuilt(graph: Graph, rewrite: Rewrite, nodes: tuple[Node, ...] | None = None) -> Graph:
     """Copy the graph node by node; `rewrite` may put another node in a node's place."""
     tape: list[Node] = []
     copied: dict[int, Node] = {}
@@ -73,7 +73,7 @@ def fold_constants(graph: Graph) -> Graph:
         written = inputs[0].options["text"] if node.operation == "negative" else ""
         return constant([], value, f"-{written}" if written and written[0] != "-" else "", node.name)
 
-    return _rebuild(graph, rewrite)
+    return rebuilt(graph, rewrite)
 
 
 def merge_common(graph: Graph) -> Graph:
@@ -98,14 +98,14 @@ def merge_common(graph: Graph) -> Graph:
         seen[key] = copy
         return copy
 
-    return _rebuild(graph, rewrite)
+    return rebuilt(graph, rewrite)
 
 
 def remove_dead(graph: Graph) -> Graph:
     """Keep only the arguments and what the result needs, in the order of recording."""
     needed = {id(node) for node in graph.live()}
     kept = tuple(node for node in graph.nodes if id(node) in needed or node.operation == "input")
-    return _rebuild(graph, lambda node, inputs: None, kept)
+    return rebuilt(graph, lambda node, inputs: None, kept)
 
 
 def _is(node: Node, value: float) -> bool:
@@ -165,7 +165,7 @@ def exact_algebra(graph: Graph) -> Graph:
         kept = _neutral(node, inputs)
         return kept if kept is not None and kept.shape == node.shape else _combine(node, inputs)
 
-    return _rebuild(graph, rewrite)
+    return rebuilt(graph, rewrite)
 
 
 def imply_broadcasts(graph: Graph) -> Graph:
@@ -185,7 +185,7 @@ def imply_broadcasts(graph: Graph) -> Graph:
             return None
         return Node([], node.operation, tuple(trimmed), node.options, node.shape, node.dtype, node.name)
 
-    return _rebuild(graph, rewrite)
+    return rebuilt(graph, rewrite)
 
 
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from crossnn.formula.fused import fused
 from crossnn.formula.graph import Graph
-from crossnn.formula.printer import OPERATORS, SPLIT, Meaning, Printer, identifier
+from crossnn.formula.printer import NOTHING, OPERATORS, SPLIT, Meaning, Printer, identifier
 
 __all__ = ["OPERATORS", "SPLIT", "compile_graph", "function_name", "identifier", "to_source"]
 
@@ -28,9 +29,19 @@ def _literal(value: float) -> str:
     return "1e999 - 1e999" if math.isnan(value) else repr(value).replace("inf", "1e999")
 
 
-def to_source(graph: Graph, name: str, meaning: Meaning, spelling: Mapping[str, str] | None = None) -> str:
-    """One Python function for the graph. `spelling` gives a primitive's public name, such as `torch.exp`."""
-    printer = Printer(graph, meaning, spelling or {})
+def to_source(
+    graph: Graph,
+    name: str,
+    meaning: Meaning,
+    spelling: Mapping[str, str] | None = None,
+    in_place: Mapping[str, str] = NOTHING,
+    given_away: Collection[str] = (),
+) -> str:
+    """One Python function for the graph. `spelling` gives a primitive's public name, such as `torch.exp`; `in_place`
+    how a primitive is written that overwrites its first operand, such as `{}.mul_({})`, in a function that nobody
+    differentiates; `given_away` names the arguments that may be overwritten, too."""
+    graph = fused(graph, meaning)
+    printer = Printer(graph, meaning, spelling or {}, in_place, given_away)
     called = function_name(name, meaning)
     printer.taken.add(called)
     head = ", ".join(printer.head())
@@ -48,9 +59,11 @@ def compile_graph(
     meaning: Meaning,
     spelling: Mapping[str, str] | None = None,
     namespace: Mapping[str, Any] | None = None,
+    in_place: Mapping[str, str] = NOTHING,
+    given_away: Collection[str] = (),
 ) -> Callable[..., Any]:
     """Compile the printed text once. `namespace` holds the modules that `spelling` names."""
-    text = to_source(graph, name, meaning, spelling)
+    text = to_source(graph, name, meaning, spelling, in_place, given_away)
     # The text can name nothing but the meaning. The builtins are for the frameworks: torch imports lazily, and its
     # compiler looks up int and isinstance, in the name of the function that is running.
     scope: dict[str, Any] = {"__builtins__": builtins, **meaning, **(namespace or {})}

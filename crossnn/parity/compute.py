@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from crossnn.adapter import Adapter, Native
+from crossnn.adapter import Adapter, Meaning, Native
 from crossnn.formula.fingerprint import fingerprint, simplified
 from crossnn.formula.graph import Graph, map_tree
 from crossnn.formula.loops import rolled
@@ -25,12 +25,52 @@ STATE = "state."
 """How the names of new running statistics begin."""
 
 
-def function_of(graph: Graph, name: str, adapter: Adapter, mode: str) -> Callable[..., Any]:
-    """The graph as a compiled Python function over the adapter's primitives, with loops where the mode is for them."""
+def function_of(
+    graph: Graph, name: str, adapter: Adapter, mode: str, given_away: Collection[str] | None = None
+) -> Callable[..., Any]:
+    """The graph as a compiled Python function over the adapter's primitives, with loops where the mode is for them.
+    Who names arguments as given away, be it none, does not differentiate the function: values that only one operation
+    needs, and what is given away, may be overwritten."""
     simple = simplified(graph)
     if mode in adapter.loops:
         simple = rolled(simple)
-    return compile_graph(simple, name, adapter.primitives, adapter.spelling, adapter.namespace)
+    in_place = {} if given_away is None else adapter.in_place.get(mode, {})
+    return compile_graph(
+        simple, name, meaning_of(adapter, mode), adapter.spelling, adapter.namespace, in_place, given_away or ()
+    )
+
+
+def kernels_of(graph: Graph) -> frozenset[str]:
+    """The parameters that a graph only multiplies by: second factors of matrix products."""
+    params = graph.arguments.get("params")
+    if not isinstance(params, Mapping):
+        return frozenset()
+    names = {id(node): name for name, node in params.items()}
+    uses = [
+        (node.operation, place, names[id(one)])
+        for node in graph.live()
+        for place, one in enumerate(node.inputs)
+        if id(one) in names
+    ]
+    other = {name for operation, place, name in uses if (operation, place) != ("matmul", 1)}
+    return frozenset(name for *_, name in uses) - other
+
+
+def kept_tensors(adapter: Adapter, tree: Any, kernels: Collection[str]) -> Any:
+    """A tree of arrays as tensors that are kept and renewed; what belongs to a kernel lies as the kernel does."""
+    if isinstance(tree, Mapping):
+        return {
+            name: map_tree(adapter.kernel, one) if name in kernels else kept_tensors(adapter, one, kernels)
+            for name, one in tree.items()
+        }
+    if isinstance(tree, tuple | list):
+        return tuple(kept_tensors(adapter, one, kernels) for one in tree)
+    return adapter.tensor(tree)
+
+
+def meaning_of(adapter: Adapter, mode: str) -> Meaning:
+    """The adapter's primitives, as they are in a mode."""
+    return {**adapter.primitives, **adapter.in_mode.get(mode, {})}
 
 
 def compiled_graph(

@@ -18,6 +18,7 @@ from crossnn.adapter import Adapter, Native
 from crossnn.errors import CrossnnError, UnavailableError, choices
 from crossnn.formula.graph import map_tree
 from crossnn.parity.backend import native_of
+from crossnn.parity.compute import kept_tensors, kernels_of
 from crossnn.runs.cell import Cell
 from crossnn.timing.work import TURNS, Work, labelled, with_native
 
@@ -44,6 +45,7 @@ class Called:
     def __init__(self, work: Work, adapter: Adapter, function: Callable[..., Any]) -> None:
         self.adapter, self.function, self.wait = adapter, function, adapter.wait
         self.names, self.first, self.start = work.names, work.first, work.carried
+        self.kernels = kernels_of(work.task.objective) if work.task and work.carried else ()
         kept: dict[int, Any] = {}
 
         def tensor(array: Any) -> Any:
@@ -56,7 +58,7 @@ class Called:
 
     def reset(self) -> None:
         """New tensors: those before may have been given away."""
-        self.carried = map_tree(self.adapter.tensor, self.start)
+        self.carried = kept_tensors(self.adapter, self.start, self.kernels)
 
     def step(self, number: int) -> Any:
         result = self.function(*self.carried, *self.turns[number % TURNS])

@@ -129,7 +129,7 @@ def _experiment(row: Experiment, catalogue: Catalogue, timed: Timed, seed: int) 
 def _step(task: Task, adapter: Adapter, mode: str) -> Callable[..., Any]:
     """(params, state, layers, t, data, lr) -> (loss, params, state, layers, t): what a training loop calls, the count
     of steps carried on the device like everything else."""
-    plain = plain_step(task, adapter, mode)
+    plain = plain_step(task, adapter, mode, given_away=True)
 
     def step(params: Any, state: Any, layers: Any, t: Any, data: Any, lr: Any) -> Any:
         return (*plain(params, state, layers, data, lr, t), t + 1.0)
@@ -139,7 +139,7 @@ def _step(task: Task, adapter: Adapter, mode: str) -> Callable[..., Any]:
 
 def _given_away(adapter: Adapter, function: Callable[..., Any], mode: str, carried: int) -> Callable[..., Any]:
     """Compiled; what is carried is given away where the backend can make use of that, as in any training loop."""
-    if getattr(adapter, "donates", False):
+    if adapter.donates:
         return adapter.compile(function, mode, carried)
     return adapter.compile(function, mode)
 
@@ -151,7 +151,7 @@ def _update(
     """An optimizer alone, given gradients."""
 
     def make(adapter: Adapter, mode: str) -> Callable[..., Any]:
-        function = function_of(update, "update", adapter, mode)
+        function = function_of(update, "update", adapter, mode, ("params", "state"))
 
         def one(params: Any, state: Any, t: Any, gradients: Any, lr: Any) -> Any:
             return (*function(params, gradients, state, lr, t), t + 1.0)

@@ -71,7 +71,7 @@ def time_cells(
     watcher: Watcher,
     known: Mapping[Cell, Measured],
     not_run: Mapping[str, str] | None = None,
-    allocator: str = "default",
+    allocator: str = "kept",
     execute: str = EXECUTE,
 ) -> None:
     """Time every cell (of round 0). `known` is what an earlier part of this run has measured; `not_run` gives the

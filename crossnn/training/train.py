@@ -57,10 +57,11 @@ def step_function(problem: Problem, adapter: Adapter, mode: str) -> Callable[...
     return adapter.compile(plain_step(problem, adapter, mode), mode)
 
 
-def plain_step(problem: Problem, adapter: Adapter, mode: str) -> Callable[..., Any]:
-    """The same, to be compiled by whoever makes it a part of something."""
+def plain_step(problem: Problem, adapter: Adapter, mode: str, given_away: bool = False) -> Callable[..., Any]:
+    """The same, to be compiled by whoever makes it a part of something. Parameters and state that are given away may
+    be overwritten."""
     traced = function_of(problem.objective, "objective", adapter, mode)
-    update = function_of(problem.update, "update", adapter, mode)
+    update = function_of(problem.update, "update", adapter, mode, ("params", "state") if given_away else ())
     running = bool(problem.layers)
     objective = adapter.value_and_grad(traced, aux=True) if running else adapter.value_and_grad(traced)
 

@@ -1,7 +1,8 @@
-"""Training steps as a careful user of TensorFlow writes them: variables, a gradient tape and fused updates.
+"""Training steps as a careful user of TensorFlow writes them: variables, a gradient tape and assignments.
 
-One kernel renews a weight and its state, where assignments take a kernel and an array for every operation. XLA on a
-CPU is slow at the gradient of ``max_pool2d``, so a pooling under XLA is the maximum of slices.
+A kernel of ``tf.raw_ops`` renews a weight and its state at once, where assignments take a kernel and an array for every
+operation; few users know of it. XLA on a CPU is slow at the gradient of ``max_pool2d``, so a pooling under XLA is the
+maximum of slices.
 """
 
 from __future__ import annotations
@@ -56,6 +57,36 @@ def cnn(w: Any, x: Any, pool: Callable[[Any], Any]) -> Any:
 
 
 class Sgd:
+    """The update by SGD, by assignments."""
+
+    def __init__(self, w: Sequence[Any]) -> None:
+        self.w = w
+        self.state: list[Any] = []
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        for w, g in zip(self.w, gradients, strict=True):
+            w.assign_sub(SGD_RATE * g)
+
+
+class Adam:
+    """The update by Adam, by assignments."""
+
+    def __init__(self, w: Sequence[Any]) -> None:
+        self.w = w
+        self.m, self.v = ([tf.Variable(tf.zeros_like(a)) for a in w] for _ in range(2))
+        self.count = tf.Variable(0.0)
+        self.state = [self.count, *self.m, *self.v]
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        count = self.count.assign_add(1.0)
+        c1, c2 = 1 - BETA1**count, 1 - BETA2**count
+        for w, g, m, v in zip(self.w, gradients, self.m, self.v, strict=True):
+            m.assign(BETA1 * m + (1 - BETA1) * g)
+            v.assign(BETA2 * v + (1 - BETA2) * tf.square(g))
+            w.assign_sub(RATE * (m / c1) / (tf.sqrt(v / c2) + EPS))
+
+
+class FusedSgd:
     """TensorFlow's fused update by SGD."""
 
     def __init__(self, w: Sequence[Any]) -> None:
@@ -67,7 +98,7 @@ class Sgd:
             tf.raw_ops.ResourceApplyGradientDescent(var=w.handle, alpha=SGD_RATE, delta=g)
 
 
-class Adam:
+class FusedAdam:
     """TensorFlow's fused update by Adam.
 
     It adds epsilon to sqrt(v) before v's correction, so epsilon is corrected likewise: the formula is then ours.
@@ -149,10 +180,18 @@ def ways(case: str, mode: str, params: Arrays, batches: Sequence[Arrays]) -> dic
     updates: dict[str, Callable[[Sequence[Any]], Any]]
     if case == "time-softmax":
         optimizer = partial(keras.optimizers.SGD, SGD_RATE)
-        updates = {"fused SGD": Sgd, "keras.optimizers.SGD": partial(OfKeras, optimizer)}
+        updates = {
+            "SGD by assignments": Sgd,
+            "fused SGD": FusedSgd,
+            "keras.optimizers.SGD": partial(OfKeras, optimizer),
+        }
     else:
         optimizer = partial(keras.optimizers.Adam, RATE, BETA1, BETA2, EPS)
-        updates = {"fused Adam": Adam, "keras.optimizers.Adam": partial(OfKeras, optimizer)}
+        updates = {
+            "Adam by assignments": Adam,
+            "fused Adam": FusedAdam,
+            "keras.optimizers.Adam": partial(OfKeras, optimizer),
+        }
     plain: dict[str, Network] = {"time-softmax": softmax, "time-mlp": mlp, "time-cnn": partial(cnn, pool=max_pool)}
     networks = {"": plain[case]}
     if case == "time-cnn" and mode == "xla":
