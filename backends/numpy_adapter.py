@@ -85,6 +85,7 @@ class NumpyAdapter(BaseAdapter):
 
     name = "numpy"
     modes = ("eager", "compiled")
+    donates = True
     spelling: Mapping[str, str] = {
         **{name: f"np.{name}" for name in _SPELLED},
         "arctan": "np.arctan",
@@ -146,9 +147,9 @@ class NumpyAdapter(BaseAdapter):
         plain = map_tree(lambda one: one.value if isinstance(one, Recorded) else one, result)
         return plain, map_tree(lambda _: next(each), params)
 
-    def compile(self, f: Function, mode: str) -> Function:
+    def compile(self, f: Function, mode: str, donated: int = 0) -> Function:
         if mode == "compiled":
-            return Compiled(f, self.dtype)
+            return Compiled(f, self.dtype, donated)
         if mode == "eager":
 
             @functools.wraps(f)

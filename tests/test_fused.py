@@ -28,6 +28,7 @@ CATALOGUE = load_catalogue()
 OPTIMIZERS = [row for row in CATALOGUE.of_kind("optimizer") if isinstance(row, Optimizer)]
 IMAGES, MATRIX = {"x": (2, 7, 5, 3)}, {"x": (4, 3)}
 ABOVE = "(x - stop_gradient(max(x, axis=-1, keepdims=True)))"
+RELU = "where(x > 0, x, 0)"
 LOG_SOFTMAX = f"{ABOVE} - log(sum(exp({ABOVE}), axis=-1, keepdims=True))"
 IN_PLACE = {"add": "{}.add_({})", "subtract": "{}.sub_({})", "multiply": "{}.mul_({})"}
 MODES = [("torch", "eager"), ("tensorflow", "graph"), ("jax", "eager"), ("jax", "jit")]
@@ -51,11 +52,13 @@ def found(graph: Graph) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "shapes", "names"),
     [
-        ("max(windows(x, size=2, strides=2, fill='lowest'), axis=(3, 4))", IMAGES, ["max_pool"]),
-        ("max(windows(x, size=2, strides=2), axis=(3, 4))", IMAGES, ["max_pool"]),
-        ("max(windows(x, size=2, padding='same'), axis=(3, 4))", IMAGES, []),  # zeros may win
-        ("max(windows(x, size=2, fill='lowest'), axis=3)", IMAGES, []),
-        ("max(windows(x, size=2, fill='lowest'), axis=(3, 4), keepdims=True)", IMAGES, []),
+        (f"max(windows({RELU}, size=2, strides=2, fill='lowest'), axis=(3, 4))", IMAGES, ["rectified", "max_pool"]),
+        (f"max(windows({RELU}, size=2, strides=2), axis=(3, 4))", IMAGES, ["rectified", "max_pool"]),
+        ("max(windows(x, size=2, strides=2, fill='lowest'), axis=(3, 4))", IMAGES, []),  # ties share the gradient
+        (f"max(windows({RELU} + 1, size=2, strides=2), axis=(3, 4))", IMAGES, ["rectified"]),
+        (f"max(windows({RELU}, size=2, padding='same'), axis=(3, 4))", IMAGES, ["rectified"]),  # zeros may win
+        (f"max(windows({RELU}, size=2, fill='lowest'), axis=3)", IMAGES, ["rectified"]),
+        (f"max(windows({RELU}, size=2, fill='lowest'), axis=(3, 4), keepdims=True)", IMAGES, ["rectified"]),
         ("min(windows(x, size=2), axis=(3, 4))", IMAGES, []),
         ("max(windows(x, size=2), axis=(3, 4)) + sum(windows(x, size=2))", IMAGES, []),  # needed twice
         ("where(x > 0, x, 0)", MATRIX, ["rectified"]),
@@ -122,10 +125,11 @@ def scalar(text: str, shapes: Mapping[str, tuple[int, ...]], *, of: tuple[str, .
     ],
 )
 def test_pooling_by_the_framework_is_the_formula(adapter: Start, name: str, mode: str, rank: int, options: str) -> None:
-    """Numbers without ties: of equal maxima a framework's kernel gives the gradient to the first."""
+    """Behind a rectifier, which makes ties of zeros: of equal maxima a framework's kernel may give the gradient to the
+    first, and the rectifier lets none of it through."""
     shape = (2, *(7, 5, 6)[:rank], 3)
     axes = tuple(range(1 + rank, 1 + 2 * rank))
-    graph = scalar(f"max(windows(x, {options}, fill='lowest'), axis={axes})", {"x": shape}, of=("x",))
+    graph = scalar(f"max(windows({RELU}, {options}, fill='lowest'), axis={axes})", {"x": shape}, of=("x",))
     plain, ours = both(adapter(name), mode, graph, {"x": drawn(*shape)}, {})
     for one, other in zip(leaves(plain), leaves(ours), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-14, atol=1e-14)

@@ -41,6 +41,8 @@ FORMULAS = [
     "mean(y*2)",
     "sum(sign(x) + x**-1 + sqrt(2)*y)",
     "sum(max(x*y))",
+    "sum(where(x*y > 0, x*y, 0)*exp(where(y > 0, y, 0)))",
+    "sum((x + max(y, axis=0))*where(y > 0, y, 0)/sum(x*x))",
 ]
 
 SIZES = {"small": 4, "block": 384}
@@ -111,6 +113,13 @@ def same(first: Any, second: Any) -> bool:
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(leaves(first), leaves(second), strict=True))
 
 
+def close(first: Any, second: Any, dtype: str) -> None:
+    """Equal but for the order in which sums are added up, and numbers multiplied."""
+    unit = 2000 * float(np.finfo(dtype).eps)
+    for one, other in zip(leaves(first), leaves(second), strict=True):
+        np.testing.assert_allclose(one, other, rtol=unit, atol=unit)
+
+
 def test_every_primitive_has_a_meaning() -> None:
     assert set(NUMPY) == set(PRIMITIVES)
     assert set(load("numpy").primitives) == set(PRIMITIVES)
@@ -146,14 +155,14 @@ def test_eager_compiled_and_graph_agree(adapter: Any, text: str, size: str) -> N
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_training_steps_agree_bit_for_bit(adapter: Any, network: str) -> None:
+def test_training_steps_agree(adapter: Any, network: str) -> None:
     step, given = mlp(adapter, *NETWORKS[network])
     (params, state, x, t), eager, compiled = given, adapter.compile(step, "eager"), adapter.compile(step, "compiled")
     first = second = (params, state, None)
     for count in range(1, 6):
         first = eager(*first[:2], x, t, count)
         second = compiled(*second[:2], x, t, count)
-        assert same(first, second)
+        close(first, second, adapter.dtype)
     assert all(leaf.dtype == adapter.dtype for leaf in leaves(second))
     assert len(compiled.plans) == 1
     assert ("for part, " in compiled.source) == (network == "block")

@@ -2,8 +2,10 @@
 
 A meaning may have these besides the primitives. Each is what its formula says, but for what is told here:
 
-max_pool(x, size, strides, dilation, padding)   max(windows(x, ..., fill='lowest'), axis of the windows)
-    Windows need not be written down. Of equal maxima a framework may give the gradient to one.
+max_pool(x, size, strides, dilation, padding)   max(windows(x, ..., fill='lowest'), axis of the windows), x rectified
+    Windows need not be written down. Of equal maxima a framework may give the gradient to one, where the formula shares
+    it; most are zeros, for which it goes no further when x comes from where(x > 0, x, 0). Elsewhere, and where a check
+    looks between the two, the formula is computed as it stands.
 rectified(x)                                    where(x > 0, x, 0)
     What is not a number may stay so.
 affine(x, k, b)                                 x @ k + b, of matrices and a row
@@ -65,6 +67,8 @@ def _max_pool(node: Node, inputs: tuple[Node, ...], alone: Callable[[Node], bool
     if node.operation != "max" or inputs[0].operation != "windows" or not alone(inputs[0]) or node.options["keepdims"]:
         return None
     (stacked,) = inputs
+    if not _from_relu(stacked.inputs[0]):
+        return None
     rank = (len(stacked.shape) - 2) // 2
     axis, options = node.options["axis"], dict(stacked.options)
     named = {one % len(stacked.shape) for one in ((axis,) if isinstance(axis, int) else axis or ())}
@@ -72,6 +76,10 @@ def _max_pool(node: Node, inputs: tuple[Node, ...], alone: Callable[[Node], bool
     if named != set(range(1 + rank, 1 + 2 * rank)) or (options.pop("fill") == "zero" and options["padding"] == "same"):
         return None
     return stacked.inputs, options
+
+
+def _from_relu(node: Node) -> bool:
+    return node.operation == "rectified" or _rectified(node, node.inputs, lambda _: True) is not None
 
 
 def _rectified(node: Node, inputs: tuple[Node, ...], alone: Callable[[Node], bool]) -> Found | None:

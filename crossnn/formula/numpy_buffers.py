@@ -15,7 +15,7 @@ import numpy as np
 
 from crossnn.formula.shapes import Shape
 
-PIECE = 16384
+PIECE = 32768
 """Elements that a block works on at a time: several float32 arrays of them fit a second-level cache."""
 
 _KEPT = 4  # result arrays that a pool remembers; more than two are needed only while old results are kept
@@ -37,6 +37,18 @@ def buffer(shape: Shape, dtype: str) -> np.ndarray:
 def number(value: float, dtype: str) -> np.ndarray:
     """A constant as NumPy's own kind of array."""
     return np.array(value, dtype)
+
+
+def ones(count: int, dtype: str) -> np.ndarray:
+    """As a row times a matrix: the sums of its columns."""
+    made = buffer((count,), dtype)
+    made.fill(1)
+    return made
+
+
+def quotient(x: float, y: float) -> float:
+    """x/y, also of Python's numbers and by 0."""
+    return x / y if y else float(np.divide(x, y))
 
 
 def view(array: np.ndarray, shape: Shape, dtype: str) -> np.ndarray:

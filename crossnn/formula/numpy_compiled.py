@@ -1,12 +1,13 @@
 """Compiled NumPy functions: recorded, planned and compiled once per signature of shapes and types.
 
 The first call with a signature runs the function on symbols in place of all tensors and numbers of its arguments; what
-that records becomes planned source. Every later call only compares signatures, so numbers such as a learning rate may
-change from call to call at no cost.
+that records becomes planned source. Every later call only compares shapes and types (numpy_guard.py), so numbers such
+as a learning rate may change from call to call at no cost. What the caller gives away is overwritten by the results.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,9 @@ import numpy as np
 
 from crossnn.errors import FormulaError
 from crossnn.formula.graph import Graph, Node, constant, leaves, map_tree
+from crossnn.formula.numpy_algebra import prepared
+from crossnn.formula.numpy_guard import Guard
 from crossnn.formula.numpy_source import plan
-from crossnn.formula.simplify import simplify
 
 Function = Callable[..., Any]
 Tree = Any
@@ -26,25 +28,32 @@ Tree = Any
 class Compiled:
     """A function that is recorded, planned and compiled once per signature; then only the planned source runs."""
 
-    def __init__(self, f: Function, dtype: str) -> None:
+    def __init__(self, f: Function, dtype: str, donated: int = 0) -> None:
         functools.update_wrapper(self, f)
         self.f = f
         self.name = name if (name := getattr(f, "__name__", "")).isidentifier() else "function"
         self.dtype = dtype
-        self.plans: dict[tuple[Any, ...], Callable[..., Any]] = {}
-        self._last: tuple[Any, ...] = ()
+        self.donated = donated
+        self.plans: dict[tuple[Any, ...], tuple[Callable[..., Any], Guard]] = {}
         self._planned: Callable[..., Any] | None = None
+        self._guard: Callable[..., bool] = lambda *arguments: False
+        self._quiet = contextvars.copy_context()  # to run in it costs a fifth of entering np.errstate at each call
+        self._quiet.run(np.seterr, all="ignore")
 
     def __call__(self, *arguments: Tree) -> Tree:
+        given: Sequence[Tree] = arguments if self._guard(*arguments) else self._prepared(arguments)
+        return self._quiet.run(self._planned, *given)  # type: ignore[arg-type]
+
+    def _prepared(self, arguments: Sequence[Tree]) -> Sequence[Tree]:
+        """Choose the plan for these arguments, or make it; the arguments, none of which will be overwritten wrongly."""
         key: list[Any] = []
         _signature(arguments, key)
         signature = tuple(key)
-        if self._planned is None or signature != self._last:
-            self._planned = self.plans.get(signature) or self._plan(arguments)
-            self.plans[signature] = self._planned
-            self._last = signature
-        with np.errstate(all="ignore"):
-            return self._planned(*arguments)
+        if signature not in self.plans:
+            self.plans[signature] = self._plan(arguments), Guard(arguments, self.donated)
+        self._planned, guard = self.plans[signature]
+        self._guard = guard.fits
+        return guard.separated(arguments) if self.donated else arguments
 
     @property
     def source(self) -> str:
@@ -72,13 +81,13 @@ class Compiled:
         }
         result = self.f(*inputs.values())
         anchor = tape[0] if tape else constant(tape, 0.0)
-        graph = simplify(Graph(inputs, map_tree(anchor.lift, result), tuple(tape)))
+        graph = prepared(Graph(inputs, map_tree(anchor.lift, result), tuple(tape)))
         known = dict(zip(map(id, leaves(graph.arguments)), kinds, strict=True))
-        return plan(graph, known, self.dtype, self.name)
+        return plan(graph, known, self.dtype, self.name, self.donated)
 
 
 def _signature(tree: Tree, key: list[Any]) -> None:
-    """What a plan depends on: structure, shapes and types, as one flat list; this runs at every call."""
+    """What a plan depends on: structure, shapes and types, as one flat list."""
     kind = type(tree)
     if kind is np.ndarray:
         key += (tree.shape, tree.dtype)

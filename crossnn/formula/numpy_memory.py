@@ -1,6 +1,7 @@
 """The memory plan of compiled NumPy: slots that values share, one after another.
 
-A slot is taken again as soon as nothing needs the value in it, so a training step lives in few arrays.
+A slot is taken again as soon as nothing needs the value in it, so a training step lives in few arrays. Arguments that
+the caller gave away are slots too, for results of their shape: an update then happens in place.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Slot:
     dtype: np.dtype[Any]
     live: int = 0
     result: bool = False
+    donated: bool = False
     views: dict[str, str] = field(default_factory=dict)
     tenants: list[str] = field(default_factory=list)
 
@@ -70,14 +72,18 @@ class Slots:
         self.all: list[Slot] = []
         self.free: list[Slot] = []
 
-    def take(self, shape: Shape, dtype: np.dtype[Any], exact: bool = False) -> Slot:
+    def take(self, shape: Shape, dtype: np.dtype[Any], exact: bool = False, final: bool = False) -> Slot:
         size = prod(shape) * dtype.itemsize
 
-        def misfit(slot: Slot) -> tuple[bool, int]:
-            return (slot.shape, slot.dtype) != (shape, dtype), slot.nbytes
+        def misfit(slot: Slot) -> tuple[bool, bool, int]:
+            return not slot.donated, (slot.shape, slot.dtype) != (shape, dtype), slot.nbytes
 
-        exact = exact or size < _SMALL
-        fitting = [slot for slot in self.free if size <= slot.nbytes <= 4 * size and not (exact and misfit(slot)[0])]
+        exact = exact or final or size < _SMALL
+        fitting = [
+            slot
+            for slot in self.free
+            if size <= slot.nbytes <= 4 * size and not (exact and misfit(slot)[1]) and (final or not slot.donated)
+        ]
         if fitting:
             slot = min(fitting, key=misfit)
             self.free.remove(slot)
@@ -97,9 +103,11 @@ class Memory:
         self.slots = Slots("slot")
         self.scratch = Slots("scratch")
         self.inside_block = False
+        self.images = 0  # that the block works on at a time, if it is one of images
         self.lives_in: dict[int, tuple[Slot, ...]] = {}
         self.owned: dict[int, Slot] = {}
         self._waiting: list[Slot] = []
+        self._aligned: list[Slot] = []  # of which a piece of a value is where that of another would be
 
     def destination(self, node: Node, reusable: Sequence[Node], internal: bool = False) -> Slot:
         """Where the result goes: on top of an operand that nobody needs afterwards, or into free memory. A value that
@@ -114,9 +122,27 @@ class Memory:
                 fits = fits and (slot.shape, slot.dtype) == (node.shape, kind)
             if fits and internal == (slot in self.scratch.all):
                 return slot
+            if fits and self.inside_block and (slot.shape, slot.dtype) == (node.shape, kind):
+                return slot  # a piece of it, which nobody reads any more
         if internal:
-            return self.scratch.take((PIECE,), kind, exact=True)
-        return self.slots.take(node.shape, kind, exact=final)
+            shape = (self.images, *node.shape[1:]) if self.images else (PIECE,)
+            return self.scratch.take(shape, kind, exact=True)
+        for slot in sorted(self._waiting, key=lambda one: not one.donated):  # read in this piece, and not afterwards
+            same = (slot.shape, slot.dtype) == (node.shape, kind) and slot in self._aligned
+            if same and (final or not slot.donated):
+                self._waiting.remove(slot)
+                return slot
+        return self.slots.take(node.shape, kind, final=final)
+
+    def total(self, node: Node) -> Slot:
+        """For what adds up during a block."""
+        return self.slots.take(node.shape, self.kinds[id(node)], final=id(node) in self.final)
+
+    def donate(self, node: Node, name: str) -> Slot:
+        """An argument whose memory is ours."""
+        slot = Slot(name, node.shape, self.kinds[id(node)], live=1, donated=True)
+        self.owned[id(node)], self.lives_in[id(node)] = slot, (slot,)
+        return slot
 
     def settle(self, node: Node, slots: Sequence[Slot], tenant: str = "") -> None:
         """The node's value now lives in these slots; operands used for the last time leave theirs. A `tenant` is
@@ -134,6 +160,8 @@ class Memory:
                     slot.live -= 1
                     if slot.live == 0:
                         self.release(slot)
+                        if self.inside_block and (slot.shape, slot.dtype) == (child.shape, self.kinds[id(child)]):
+                            self._aligned.append(slot)
 
     def below(self, node: Node) -> list[Slot]:
         """The slots that the operands live in."""
@@ -148,6 +176,6 @@ class Memory:
             self.slots.free.append(slot)
 
     def end_block(self) -> None:
-        self.inside_block = False
+        self.inside_block, self.images = False, 0
         self.slots.free += self._waiting
-        self._waiting = []
+        self._waiting, self._aligned = [], []

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.graph import Node
+from crossnn.formula.numpy_algebra import DOT
 from crossnn.formula.numpy_buffers import PIECE
-from crossnn.formula.numpy_meaning import REDUCTIONS, UFUNCS, Meaning
+from crossnn.formula.numpy_meaning import BITS, REDUCTIONS, UFUNCS, Meaning
 from crossnn.formula.shapes import Shape
 
-BLOCK_AT_LEAST = 4 * PIECE
+BLOCK_AT_LEAST = 2 * PIECE
 """Smaller arrays are in the cache anyway."""
 
 Kind = Any
@@ -26,13 +27,19 @@ Kind = Any
 
 ALIASES = ("transpose", "reshape", "flatten", "stop_gradient")
 _AS_FIRST = frozenset(
-    "broadcast ones_like erf erfc sigmoid slice pad flip iota take put windows overlap_add orthonormal".split()
+    "broadcast ones_like erf erfc sigmoid slice pad flip iota take put windows overlap_add orthonormal largest "
+    "rectified".split()
 )
 
 
 def is_host(kind: Kind) -> bool:
     """Python's own numbers are computed by Python."""
     return isinstance(kind, type)
+
+
+def one_float(given: Sequence[Kind]) -> bool:
+    """All of one floating-point type, and no numbers of Python's own."""
+    return not any(map(is_host, given)) and len({*given}) == 1 and given[0] in BITS
 
 
 def kinds(
@@ -63,6 +70,11 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
         return working
     if name in REDUCTIONS or name in ALIASES or name in _AS_FIRST:
         return given[0]
+    if name == "share":
+        return given[1]
+    if name == DOT:
+        found = UFUNCS["multiply"].resolve_dtypes((*given, None))[-1]
+        return found if found.kind == "f" else working
     if name in ("conv", "conv_transposed", "conv_kernel", "concatenate"):
         return np.result_type(*given)
     if name == "one_hot":
@@ -72,7 +84,15 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
     return meaning[name](*samples, **node.options).dtype
 
 
-def schedule(order: Sequence[Node]) -> list[list[Node]]:
+class ImageBlock(list[Node]):
+    """Operations that are done together for so many images at a time (numpy_images.py)."""
+
+    def __init__(self, nodes: Sequence[Node], count: int) -> None:
+        super().__init__(nodes)
+        self.together = count
+
+
+def schedule(order: Sequence[Node | ImageBlock]) -> list[list[Node]]:
     """The order in which to compute, as runs: one node, or a block of elementwise nodes of one shape.
 
     A block stays open until something needs it, and is then put where the last of its operands is known: as early as
@@ -88,6 +108,13 @@ def schedule(order: Sequence[Node]) -> list[list[Node]]:
         runs[at:at] = [block] if len(block) > 2 else [[node] for node in block]
 
     for node in order:
+        if isinstance(node, ImageBlock):
+            needed = {id(child) for one in node for child in one.inputs}
+            for shape in [shape for shape, block in blocks.items() if any(id(one) in needed for one in block)]:
+                close(shape)
+            runs.append(node)
+            flat.update(map(id, node))
+            continue
         if node.operation not in ALIASES or (node.operation != "transpose" and id(node.inputs[0]) in flat):
             flat.add(id(node))
         fits = (
@@ -100,7 +127,10 @@ def schedule(order: Sequence[Node]) -> list[list[Node]]:
         for shape in [shape for shape, block in blocks.items() if any(id(one) in children for one in block)]:
             if not (fits and shape == node.shape):
                 close(shape)
-        if fits:
+        if node.operation == "hits":  # while the images are still in the cache
+            at = max(place for place, run in enumerate(runs) if any(id(one) in children for one in run))
+            runs.insert(at + 1, [node])
+        elif fits:
             blocks.setdefault(node.shape, []).append(node)
         else:
             runs.append([node])
