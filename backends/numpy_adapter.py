@@ -3,7 +3,7 @@
 NumPy has no automatic differentiation and no compiler, so crossnn's own are used. Eager: parameters are wrapped in
 `Recorded`, every primitive computes at once and leaves a note on a tape, and the derivative rules walk back over it.
 Compiled: the function is called once with symbols for each signature of shapes and types, and what it recorded is
-differentiated, simplified and printed as straight-line NumPy (crossnn/formula/numpy_source.py).
+differentiated, simplified and printed as straight-line NumPy (crossnn/formula/planned/source.py).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from crossnn.adapter import BaseAdapter, Facts, Function, Meaning, Params, Tree
 from crossnn.errors import BackendError
 from crossnn.formula.derive import Rules, backpropagate, gradients, rules
 from crossnn.formula.graph import Node, leaves, map_tree
-from crossnn.formula.numpy_compiled import Compiled
 from crossnn.formula.numpy_meaning import UFUNCS, numpy_meaning
+from crossnn.formula.planned.compiled import Compiled
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.source import OPERATORS
 

@@ -19,12 +19,18 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from tabulate import tabulate
 
 import crossnn
 from crossnn.catalogue.load import load_catalogue
 from crossnn.cli import COMMANDS
 from crossnn.errors import CrossnnError
+from crossnn.report.build import read_run
+from crossnn.report.compare import CLOSE, compare_runs, spread
+from crossnn.report.document import plain_table
+from crossnn.report.timing import contest_table, notes, overhead_table, title
 from crossnn.runs.cell import FAILURES, Verdict
+from crossnn.timing.rounds import Limits
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -215,6 +221,38 @@ CONSOLE = [
 ]
 
 
+MEASURED = ROOT / "reports" / "cpu-2-cores"
+TIMED = "<!-- timing: begin -->\n", "\n<!-- timing: end -->"
+
+
+def timing_text() -> str:
+    """The reference timings as README shows them: training steps, beside code by hand, and how well two runs agree."""
+    contests = [one for one in read_run(MEASURED / "time").contests if one.about.phase == "step"]
+    shown = []
+    for contest in contests:
+        table = contest_table(contest)
+        lines = plain_table(table.headers, table.rows).splitlines()
+        shown.append(
+            "\n".join([title(contest.about), *(line.rstrip() for line in lines), *notes(contest, Limits.width)])
+        )
+    beside = overhead_table(read_run(MEASURED / "beside").contests)
+    assert beside is not None
+    by_hand: str = tabulate(beside.rows, beside.headers, tablefmt="github", disable_numparse=True)
+    found = compare_runs(MEASURED / "time", MEASURED / "time-again")
+    middle, largest = spread(found.times)
+    slower, faster = (sum(one.says == word for one in found.times) for word in ("slower", "faster"))
+    agree = (
+        f"Two runs of `crossnn time`, one after the other (`reports/cpu-2-cores/time` and `time-again`): of "
+        f"{len(found.times)} times, {slower} slower and {faster} faster beyond their intervals; "
+        f"{found.agreement:.1%} of the ratios agree within {CLOSE:.0%} (median {middle:.1%}, largest {largest:.1%})."
+    )
+    return "```text\n" + "\n\n".join(shown) + "\n```\n\n" + by_hand + "\n\n" + agree
+
+
+def test_the_timings_shown_are_those_of_the_reference_run() -> None:
+    assert between(*TIMED) == timing_text(), "run python tests/test_docs.py"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the examples run: the TOML files that README shows, and the tests."""
@@ -282,4 +320,5 @@ def renewed(text: str, begin: str, end: str, body: str) -> str:
 
 if __name__ == "__main__":
     fresh = renewed(TEXT, BEGIN, END, differences_table())
-    README.write_text(renewed(fresh, *CATALOGUE, catalogue_table()), "utf-8")
+    fresh = renewed(fresh, *CATALOGUE, catalogue_table())
+    README.write_text(renewed(fresh, *TIMED, timing_text()), "utf-8")

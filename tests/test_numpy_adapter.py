@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from crossnn.errors import BackendError, FormulaError
-from crossnn.formula import numpy_buffers, numpy_memory, numpy_plan
 from crossnn.formula.derive import gradient_graph
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import GRAPH, Graph, Node, leaves, record
 from crossnn.formula.numpy_meaning import NUMPY, numpy_meaning
+from crossnn.formula.planned import buffers, memory, plan
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.source import compile_graph
 from crossnn.registry import load
@@ -296,7 +296,7 @@ def test_blocks_are_put_where_their_operands_are_known() -> None:
         return first @ b, GRAPH["sqrt"](first) * a + b
 
     graph = Graph.trace(update, {"a": (512, 512), "b": (512, 512)})
-    runs = numpy_plan.schedule(graph.live())
+    runs = plan.schedule(graph.live())
     known: set[int] = set()
     for run in runs:
         for node in run:
@@ -352,10 +352,10 @@ def value_gradient_and_last(differentiated: Any, drawn: Any, params: Any, y: Any
 @pytest.mark.parametrize("blocks", [False, True], ids=["without blocks", "in blocks of five"])
 def test_drawn_programs_agree(adapter: Any, blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if blocks:
-        for module in (numpy_buffers, numpy_memory):
+        for module in (buffers, memory):
             monkeypatch.setattr(module, "PIECE", 5)
-        monkeypatch.setattr(numpy_plan, "BLOCK_AT_LEAST", 8)
-        monkeypatch.setattr(numpy_memory, "_SMALL", 0)
+        monkeypatch.setattr(plan, "BLOCK_AT_LEAST", 8)
+        monkeypatch.setattr(memory, "_SMALL", 0)
     unit = 2000 * np.finfo(adapter.dtype).eps
     compared = 0
     for seed in range(120):

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossnn.formula import numpy_buffers, numpy_images, numpy_memory, numpy_plan, numpy_pooling, numpy_sliding
 from crossnn.formula.derive import gradient_graph
 from crossnn.formula.grammar import parse
 from crossnn.formula.graph import GRAPH, Graph, Node, leaves, map_tree, record
-from crossnn.formula.numpy_algebra import prepared
-from crossnn.formula.numpy_compiled import Compiled
-from crossnn.formula.numpy_maxima import Pooling
 from crossnn.formula.numpy_meaning import numpy_meaning
-from crossnn.formula.numpy_sliding import Convolution
 from crossnn.formula.numpy_windows import conv, conv_kernel, conv_transposed, overlap_add, windows
+from crossnn.formula.planned import buffers, images, memory, plan, pooling, sliding
+from crossnn.formula.planned.algebra import prepared
+from crossnn.formula.planned.compiled import Compiled
+from crossnn.formula.planned.maxima import Pooling
+from crossnn.formula.planned.sliding import Convolution
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import compile_graph
 from crossnn.registry import load
@@ -48,7 +48,7 @@ def drawn_window(draw: np.random.Generator, channels: int) -> tuple[tuple[int, .
 @pytest.mark.parametrize("seed", DRAWN)
 def test_convolutions_in_memory_that_is_there(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(seed)
-    monkeypatch.setattr(numpy_sliding, "CACHED", int(draw.choice([1, 2000, 1 << 20])))
+    monkeypatch.setattr(sliding, "CACHED", int(draw.choice([1, 2000, 1 << 20])))
     shape, options, size = drawn_window(draw, int(draw.integers(1, 4)))
     kernel = (*size, shape[-1], int(draw.integers(1, 5)))
     tool = Convolution(shape, kernel, "float64", **options)
@@ -68,7 +68,7 @@ def test_convolutions_in_memory_that_is_there(seed: int, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("seed", DRAWN)
 def test_pooling_shares_among_equals(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(seed)
-    monkeypatch.setattr(numpy_sliding, "CACHED", int(draw.choice([1, 2000, 1 << 20])))
+    monkeypatch.setattr(sliding, "CACHED", int(draw.choice([1, 2000, 1 << 20])))
     shape, options, size = drawn_window(draw, int(draw.integers(1, 4)))
     fill = ("lowest", "zero")[draw.integers(2)]
     tool = Pooling(shape, size, "float64", **options, fill=fill)
@@ -179,13 +179,13 @@ def value_gradient_and_output(differentiated: Any, drawn: Any, params: Any, x: A
 @pytest.mark.parametrize("seed", range(60))
 def test_networks_in_blocks_of_images(adapter: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(seed + 1000)
-    for module in (numpy_buffers, numpy_memory):
+    for module in (buffers, memory):
         monkeypatch.setattr(module, "PIECE", 60)
-    for planning in (numpy_plan, numpy_images):
+    for planning in (plan, images):
         monkeypatch.setattr(planning, "BLOCK_AT_LEAST", 100)
-    monkeypatch.setattr(numpy_memory, "_SMALL", 0)
-    monkeypatch.setattr(numpy_images, "AT_A_TIME", int(draw.choice([300, 1500, 4000])))
-    monkeypatch.setattr(numpy_pooling, "LONG", 4)
+    monkeypatch.setattr(memory, "_SMALL", 0)
+    monkeypatch.setattr(images, "AT_A_TIME", int(draw.choice([300, 1500, 4000])))
+    monkeypatch.setattr(pooling, "LONG", 4)
     params = {
         "kernel0": adapter.tensor(draw.normal(0, 0.3, (3, 3, 4, 4))),
         "kernel1": adapter.tensor(draw.normal(0, 0.5, (1, 2, 4, 4))),

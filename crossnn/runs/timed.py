@@ -80,7 +80,7 @@ class Prepared(Identity, frozen=True, kw_only=True):
 class Visit(Identity, frozen=True, kw_only=True):
     """One round's visit to one contender. `samples` are microseconds a call; each is the mean of `inner` calls, where
     one call is too short for the clock. Behind them what the guard saw: cores used by others, and how much slower than
-    its best the fixed calibration work was; `noisy` where that stayed too much after all repetitions."""
+    usual the fixed calibration work was; `noisy` where that stayed too much after all repetitions."""
 
     record: Literal["visit"] = "visit"
     round: int

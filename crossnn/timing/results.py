@@ -1,8 +1,8 @@
 """What the samples say: medians, intervals, ratios within rounds, ranks. Nothing of it is stored.
 
 The unit is the round. Samples of one visit are not independent of each other; medians of visits nearly are. Intervals
-come from resampling rounds. Two contenders whose ratio cannot be told from 1 share a rank: the interval of the ratio
-contains 1, or the difference is below what the same contender, timed twice, differs from itself.
+come from resampling rounds. A rank counts who is known to be faster: the interval of the ratio does not contain 1, and
+the difference is more than what the same contender, timed twice, differs from itself.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def ratio(one: Measured, base: Measured) -> tuple[float, float, float] | None:
 
 @dataclass(frozen=True)
 class Standing:
-    """A contender in its contest. `ratio` is to the base, `share` that of the ceiling, `rank` 1 the fastest; contenders
-    that cannot be told apart share one. `repays` is after how many calls its first call is repaid, against the same
+    """A contender in its contest. `ratio` is to the base, `share` that of the ceiling, `rank` 1 + as many as are known
+    to be faster. `repays` is after how many calls its first call is repaid, against the same
     backend's first mode."""
 
     measured: Measured
@@ -210,16 +210,13 @@ def _floor(twin: Measured | None, group: Sequence[Measured]) -> float | None:
 
 
 def _ranks(ordered: Sequence[Measured], floor: float) -> list[int]:
-    """Competition ranks; each group of ties is led by its fastest."""
-    ranks: list[int] = []
-    leader = 0
-    for place, one in enumerate(ordered):
-        found = ratio(one, ordered[leader]) if place else None
-        tied = found is not None and (found[1] <= 1.0 or math.log(found[0]) <= floor)
-        if place and not tied:
-            leader = place
-        ranks.append(leader + 1)
-    return ranks
+    """1, and as many more as are known to be faster. Who cannot be told apart from the fastest shares its rank."""
+    return [1 + sum(_slower(one, other, floor) for other in ordered if other is not one) for one in ordered]
+
+
+def _slower(one: Measured, other: Measured, floor: float) -> bool:
+    found = ratio(one, other)
+    return found is not None and found[1] > 1.0 and math.log(found[0]) > floor
 
 
 def _share(one: Measured, ceilings: Sequence[Ceiling]) -> float | None:

@@ -122,7 +122,8 @@ class _Crew:
         self.losses: dict[Cell, int] = {}
 
     def work(self, contests: Sequence[Sequence[Cell]]) -> None:
-        self.guard.calibrate(20)
+        for _ in range(10):
+            self.guard.calibrate()
         for number, cells in enumerate(contests):
             self.watcher.contest(cells[0], number + 1, len(contests))
             if number and time.monotonic() > self.until:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.graph import Graph, Node, leaves
-from crossnn.formula.numpy_algebra import DOT
-from crossnn.formula.numpy_blocks import Blocks
-from crossnn.formula.numpy_buffers import buffer, number, ones, pieces, quotient, results, view
-from crossnn.formula.numpy_images import images, in_image_blocks
-from crossnn.formula.numpy_lines import wanted
-from crossnn.formula.numpy_maxima import Pooling
 from crossnn.formula.numpy_meaning import REDUCTIONS, UFUNCS, numpy_meaning
-from crossnn.formula.numpy_memory import Slot
-from crossnn.formula.numpy_plan import ALIASES, ImageBlock, Kind, is_host, one_float, schedule
-from crossnn.formula.numpy_pooling import POOLING, RECTIFIED, pooled, tool
-from crossnn.formula.numpy_sliding import Convolution
+from crossnn.formula.planned.algebra import DOT
+from crossnn.formula.planned.blocks import Blocks
+from crossnn.formula.planned.buffers import buffer, number, ones, pieces, quotient, results, view
+from crossnn.formula.planned.images import images, in_image_blocks
+from crossnn.formula.planned.lines import wanted
+from crossnn.formula.planned.maxima import Pooling
+from crossnn.formula.planned.memory import Slot
+from crossnn.formula.planned.plan import ALIASES, ImageBlock, Kind, is_host, one_float, schedule
+from crossnn.formula.planned.pooling import POOLING, RECTIFIED, pooled, tool
+from crossnn.formula.planned.sliding import Convolution
 
 _ARRAYS = {"where", RECTIFIED, "broadcast", "reshape", "ones_like", "argmax", *REDUCTIONS}
 _POWERS = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}  # what `array ** number` itself turns into

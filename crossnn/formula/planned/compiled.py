@@ -1,7 +1,7 @@
 """Compiled NumPy functions: recorded, planned and compiled once per signature of shapes and types.
 
 The first call with a signature runs the function on symbols in place of all tensors and numbers of its arguments; what
-that records becomes planned source. Every later call only compares shapes and types (numpy_guard.py), so numbers such
+that records becomes planned source. Every later call only compares shapes and types (guard.py), so numbers such
 as a learning rate may change from call to call at no cost. What the caller gives away is overwritten by the results.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 
 from crossnn.errors import FormulaError
 from crossnn.formula.graph import Graph, Node, constant, leaves, map_tree
-from crossnn.formula.numpy_algebra import prepared
-from crossnn.formula.numpy_guard import Guard
-from crossnn.formula.numpy_source import plan
+from crossnn.formula.planned.algebra import prepared
+from crossnn.formula.planned.guard import Guard
+from crossnn.formula.planned.source import plan
 
 Function = Callable[..., Any]
 Tree = Any

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from crossnn.formula.graph import Node
-from crossnn.formula.numpy_lines import zero
 from crossnn.formula.numpy_meaning import BITS
-from crossnn.formula.numpy_memory import Slot
-from crossnn.formula.numpy_plan import Kind, is_host
-from crossnn.formula.numpy_sums import Sums
+from crossnn.formula.planned.lines import zero
+from crossnn.formula.planned.memory import Slot
+from crossnn.formula.planned.plan import Kind, is_host
+from crossnn.formula.planned.sums import Sums
 
 
 class Choices(Sums):

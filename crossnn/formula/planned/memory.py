@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.graph import Node
-from crossnn.formula.numpy_buffers import PIECE
+from crossnn.formula.planned.buffers import PIECE
 from crossnn.formula.shapes import Shape
 
 _SMALL = 65536  # bytes below which memory is only shared by arrays of one shape: views would cost more than they save

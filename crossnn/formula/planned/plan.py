@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from crossnn.formula.graph import Node
-from crossnn.formula.numpy_algebra import DOT
-from crossnn.formula.numpy_buffers import PIECE
 from crossnn.formula.numpy_meaning import BITS, REDUCTIONS, UFUNCS, Meaning
+from crossnn.formula.planned.algebra import DOT
+from crossnn.formula.planned.buffers import PIECE
 from crossnn.formula.shapes import Shape
 
 BLOCK_AT_LEAST = 2 * PIECE
@@ -85,7 +85,7 @@ def _kind(node: Node, given: Sequence[Kind], working: np.dtype[Any], meaning: Me
 
 
 class ImageBlock(list[Node]):
-    """Operations that are done together for so many images at a time (numpy_images.py)."""
+    """Operations that are done together for so many images at a time (images.py)."""
 
     def __init__(self, nodes: Sequence[Node], count: int) -> None:
         super().__init__(nodes)

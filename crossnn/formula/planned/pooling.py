@@ -3,7 +3,7 @@
 As formulas say it, pooling cuts every window out, takes the maximum over its axes, compares all elements with it, and
 puts shares of the gradient back where the windows came from: nine passes over arrays of windows. Three operations that
 exist only here stand for them in a plan: `largest(x)`, `hits(x, largest)` and `share(hits, gradient)`, which
-numpy_maxima.py computes from slices of the images. A fourth, `rectified(x)`, is ReLU without its mask, which pooling
+maxima.py computes from slices of the images. A fourth, `rectified(x)`, is ReLU without its mask, which pooling
 afterwards makes needless.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from crossnn.formula.graph import Graph, Node, leaves, map_tree
 from crossnn.formula.numpy_meaning import numpy_meaning
-from crossnn.formula.numpy_plan import Kind, is_host, kinds, one_float
+from crossnn.formula.planned.plan import Kind, is_host, kinds, one_float
 from crossnn.formula.shapes import reduced_axes
 
 POOLING = ("largest", "hits", "share")

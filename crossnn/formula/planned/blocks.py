@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from math import prod
 
 from crossnn.formula.graph import Node
-from crossnn.formula.numpy_choices import Choices
-from crossnn.formula.numpy_images import accumulates, parted, repeated
-from crossnn.formula.numpy_lines import wanted
-from crossnn.formula.numpy_plan import ImageBlock
-from crossnn.formula.numpy_pooling import tool
+from crossnn.formula.planned.choices import Choices
+from crossnn.formula.planned.images import accumulates, parted, repeated
+from crossnn.formula.planned.lines import wanted
+from crossnn.formula.planned.plan import ImageBlock
+from crossnn.formula.planned.pooling import tool
 
 
 class Blocks(Choices):

@@ -13,7 +13,7 @@ import numpy as np
 
 from crossnn.formula.graph import Node
 from crossnn.formula.numpy_meaning import UFUNCS
-from crossnn.formula.numpy_plan import BLOCK_AT_LEAST, ImageBlock
+from crossnn.formula.planned.plan import BLOCK_AT_LEAST, ImageBlock
 from crossnn.formula.shapes import reduced_axes
 
 AT_A_TIME = 3 << 18

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from crossnn.formula.numpy_buffers import buffer
 from crossnn.formula.numpy_windows import places
+from crossnn.formula.planned.buffers import buffer
 from crossnn.formula.shapes import Lengths, Shape, window
 
 CACHED = 5 << 18

@@ -1,7 +1,7 @@
 """What the printers of planned NumPy share: names, constants that are made once, and where values live.
 
 Planned source is printed by one class in four parts, each of which knows one kind of text: this one, sums
-(numpy_sums.py), choices (numpy_choices.py), blocks (numpy_blocks.py), and the whole (numpy_source.py).
+(sums.py), choices (choices.py), blocks (blocks.py), and the whole (source.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.numpy_meaning import BITS, UFUNCS, is_zero, numpy_meaning
-from crossnn.formula.numpy_memory import Memory, Slot
-from crossnn.formula.numpy_plan import Kind, is_host, kinds
+from crossnn.formula.planned.memory import Memory, Slot
+from crossnn.formula.planned.plan import Kind, is_host, kinds
 from crossnn.formula.printer import SHORT, Printer
 
 _RESERVED = re.compile(

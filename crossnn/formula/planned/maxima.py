@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.formula.numpy_buffers import buffer
 from crossnn.formula.numpy_meaning import BITS
-from crossnn.formula.numpy_sliding import Sliding
+from crossnn.formula.planned.buffers import buffer
+from crossnn.formula.planned.sliding import Sliding
 from crossnn.formula.shapes import Lengths, Shape
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 
 from crossnn.formula.graph import Node
-from crossnn.formula.numpy_lines import Lines
 from crossnn.formula.numpy_meaning import REDUCTIONS
-from crossnn.formula.numpy_memory import Slot
-from crossnn.formula.numpy_plan import one_float
+from crossnn.formula.planned.lines import Lines
+from crossnn.formula.planned.memory import Slot
+from crossnn.formula.planned.plan import one_float
 from crossnn.formula.shapes import reduced_axes
 
 _SHORT = 32
