@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.cli import main
-from crossnn.errors import CrossnnError, SpecError
+from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.graph import map_tree
 from crossnn.parity.judge import judge
 from crossnn.runs.cell import Cell, Timed
@@ -341,6 +341,19 @@ def test_wrong_usage_is_one_sentence(arguments: list[str], words: str, tmp_path:
     assert done.exit_code == 2, done.output
     assert words in done.output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_device_that_is_not_here_is_a_reason_and_exit_code_3(tmp_path: Path) -> None:
+    done = run_time("relu", "--backend", "numpy", "--device", "gpu", "--limit", "5", "--out", str(tmp_path / "run"))
+    assert done.exit_code == 3, done.output
+    assert "numpy runs on cpu only" in done.output
+
+
+def test_tf32_is_refused_where_nothing_has_it(adapter: Callable[..., Adapter]) -> None:
+    for name in ("torch", "tensorflow", "jax"):
+        with pytest.raises(BackendError, match="tf32 is float32 with the products of"):
+            adapter(name, "float32").start("cpu", "tf32", 1)
+        adapter(name, "float32")
 
 
 def test_what_is_wrong_gets_a_verdict_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,11 @@ def conclude(outcome: Outcome, chosen: Selection, began: float, arguments: Seque
     if chosen.json_file:
         _write_json(outcome, chosen, code, arguments)
     if outcome.nothing_ran:
-        reasons = list(dict.fromkeys(f"{r.backend}: {r.message}" for r in outcome.records))
+        said: list[Record | Prepared] = [
+            *outcome.records,
+            *(one for one in outcome.timings if isinstance(one, Prepared)),
+        ]
+        reasons = list(dict.fromkeys(f"{one.backend}: {one.message}" for one in said if one.message))
         raise NothingRanError("nothing could run: " + ("; ".join(reasons[:5]) or "no cell was selected"))
     click.echo(f"{sentence(outcome.records)} {time.monotonic() - began:.0f} s.", err=chosen.json_file == "-")
     return code

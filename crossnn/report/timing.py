@@ -14,12 +14,13 @@ LEGEND = (
     "One process for each backend and mode, with equal threads set before import; rounds in shuffled order, one "
     "process at work at a time. time: the median over rounds of one call, the wait for its results inside the clock, "
     "and half the width of its 95 % interval. x base: the ratio to the first contender, paired within rounds, with its "
-    "95 % interval. rank: 1, and one more for each that is known to be faster. first call: with everything that it "
-    "traces and compiles. repaid: after so many calls a mode has made good for its longer first call, against the mode "
-    "of the same backend with the shortest one. ceiling: the least time that this machine could take (operations at the "
-    "rate of its best matrix product, or inputs and results at the rate of its best copy), as a share of the time taken. "
-    "MB: how far resident memory rises until the first calls are over. faults: pages that the system fetches in a "
-    "call. What was timed was judged before: what is wrong has a verdict and no time."
+    "95 % interval. rank: 1, and one more for each that is known to be faster. first call: with everything that "
+    "it traces and compiles. repaid: after so many calls a mode has made good for its longer first call, against "
+    "the mode of the same backend with the shortest one. ceiling: the least time that this machine could take "
+    "(operations at the rate of its best matrix product, or inputs and results at the rate of its best copy), as "
+    "a share of the time taken. MB: how far resident memory rises until the first calls are over. faults: pages "
+    "that the system fetches in a call. What was timed was judged before: what is wrong has a verdict and no "
+    "time."
 )
 HEADERS = ("", "time", "x base", "rank", "first call s", "repaid", "ceiling", "MB", "faults", "rounds")
 MORE_CORES = 0.1
