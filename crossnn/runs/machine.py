@@ -54,7 +54,7 @@ def describe(arguments: Sequence[str] = (), threads: int = 1) -> dict[str, Any]:
         "crossnn": version("crossnn"),
         "commit": _commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["crossnn", *(_without_home(argument) for argument in arguments)]),
+        "command": " ".join(["crossnn", *(_without_place(argument) for argument in arguments)]),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
@@ -199,6 +199,6 @@ def _output(command: list[str]) -> str | None:
     return done.stdout
 
 
-def _without_home(argument: str) -> str:
-    home = os.path.expanduser("~")
-    return argument.replace(home, "~") if len(home) > 1 else argument
+def _without_place(argument: str) -> str:
+    """Where folders lie on this machine is nobody's business: of an absolute path its last part is kept."""
+    return os.path.basename(argument.rstrip(os.sep)) if os.path.isabs(argument) else argument
