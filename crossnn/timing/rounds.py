@@ -142,7 +142,7 @@ class _Crew:
         while able and number - first < self.limits.most_rounds:
             settled = [cell for cell in able if self._settled(cell)]
             owed = (self.limits.least_rounds - number + first) * len(able) * VISIT_TAKES
-            self.watcher.round(number, len(settled), len(able), max(owed, self.until - time.monotonic()))
+            self.watcher.round(number, len(settled), len(able), max(owed, self.until - time.monotonic(), 0.0))
             if len(settled) == len(able) or (number - first >= self.limits.least_rounds and time.monotonic() > until):
                 return
             # The first is what others are compared with, and its twin: both are in every round.
