@@ -13,6 +13,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -246,7 +247,7 @@ def timing_text() -> str:
         f"{len(found.times)} times, {slower} slower and {faster} faster beyond their intervals; "
         f"{found.agreement:.1%} of the ratios agree within {CLOSE:.0%} (median {middle:.1%}, largest {largest:.1%})."
     )
-    return "```text\n" + "\n\n".join(shown) + "\n```\n\n" + by_hand + "\n\n" + agree
+    return "\n\n".join(["```text\n" + "\n\n".join(shown) + "\n```", by_hand, textwrap.fill(agree, 120)])
 
 
 def test_the_timings_shown_are_those_of_the_reference_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +18,7 @@ from crossnn.runs.child import Child
 from crossnn.runs.runner import InterruptedRunError
 from crossnn.runs.timed import Prepared, Visit
 from crossnn.runs.wire import Result
+from crossnn.runs.worker import CORES
 from crossnn.timing import rounds, workers
 from crossnn.timing.guard import Guard
 from crossnn.timing.results import Measured, contests, measured
@@ -98,6 +100,16 @@ def test_only_one_process_is_at_work_at_a_time_and_the_order_changes(log: Path) 
     }
     assert len(orders) > 1
     assert len({line[0] for line in lines}) == 4, "the twin has a process of its own"
+
+
+def test_a_process_stays_on_as_many_cores_as_it_has_threads() -> None:
+    (cell, *_) = cells("steady")
+    usable = len(os.sched_getaffinity(0))
+    for threads in range(1, usable):
+        cores = workers.pinned(msgspec.structs.replace(cell, threads=threads))[CORES].split(",")
+        assert len(set(cores)) == threads
+    assert not workers.pinned(msgspec.structs.replace(cell, threads=usable))
+    assert not workers.pinned(msgspec.structs.replace(cell, device="gpu"))
 
 
 def test_rounds_end_when_every_median_is_known() -> None:

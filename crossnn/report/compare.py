@@ -20,7 +20,7 @@ from crossnn.report.document import Table
 from crossnn.report.summary import WORST_FIRST
 from crossnn.report.timing import title
 from crossnn.runs.cell import Record
-from crossnn.timing.results import Contest, Standing
+from crossnn.timing.results import LEAST_DIFFERENCE, Contest, Standing
 
 CLOSE = 0.05
 """Ratios that differ by less agree."""
@@ -34,6 +34,8 @@ class Change:
     contender: str
     before: Standing
     after: Standing
+    floor: float = 0.0
+    """What the bases of the two contests differ from themselves, timed twice."""
 
     @property
     def factor(self) -> float:
@@ -41,9 +43,11 @@ class Change:
 
     @property
     def says(self) -> str:
-        """slower or faster where the intervals do not meet, else nothing."""
+        """slower or faster where the intervals do not meet, and the change is more than the machine shows of itself."""
         _, old_low, old_high = self.before.measured.interval
         _, low, high = self.after.measured.interval
+        if abs(math.log(self.factor)) <= max(self.floor, LEAST_DIFFERENCE):
+            return ""
         return "slower" if low > old_high else "faster" if high < old_low else ""
 
     @property
@@ -94,7 +98,10 @@ def _times(old: Sequence[Contest], new: Sequence[Contest]) -> tuple[list[Change]
         }
 
     first, second = by_name(old), by_name(new)
-    common = [Change(*key, first[key], second[key]) for key in first if key in second]
+    floors: dict[str, float] = {}
+    for one in (*old, *new):
+        floors[title(one.about)] = max(one.floor or 0.0, floors.get(title(one.about), 0.0))
+    common = [Change(*key, first[key], second[key], floors[key[0]]) for key in first if key in second]
     return (
         common,
         [" ".join(key) for key in first if key not in second],

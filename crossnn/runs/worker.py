@@ -28,6 +28,8 @@ from crossnn.runs.wire import Result, failure
 
 EXECUTE = "crossnn.runs.execute:run_cell"
 PR_SET_PDEATHSIG = 1
+CORES = "CROSSNN_CORES"
+"""The variable that says on which cores a worker stays."""
 
 Execute = Callable[[Cell], Iterable[Result]]
 
@@ -42,6 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     answers = _private_output()
     _follow_parent()
+    _pin()
     if ":" in options.backend and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a user's own adapter; last, so that no file there shadows a package
     if options.probe:
@@ -99,6 +102,14 @@ def _follow_parent() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _pin() -> None:
+    """Stay on the processor cores that CROSSNN_CORES names, before a framework counts them."""
+    wanted = os.environ.get(CORES, "")
+    if wanted and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError, ValueError):
+            os.sched_setaffinity(0, set(map(int, wanted.split(","))))
 
 
 def _resolve(path: str) -> Execute:

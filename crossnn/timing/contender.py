@@ -62,7 +62,7 @@ class Called:
 
     def step(self, number: int) -> Any:
         result = self.function(*self.carried, *self.turns[number % TURNS])
-        if self.start:
+        if self.carried:
             self.carried = result[self.first :]
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from crossnn.runs.cell import Cell
 from crossnn.runs.child import Child, ChildEndedError, ChildTimeoutError
 from crossnn.runs.runner import START_TIMEOUT
 from crossnn.runs.wire import Result, decode_answer
+from crossnn.runs.worker import CORES
 
 ENVIRONMENT: Mapping[str, str] = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 """A first call compiles; it does not find what another process compiled before."""
@@ -23,6 +25,15 @@ ALLOCATORS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """What glibc is told: to keep what is freed, so that no page is fetched twice; or nothing. Left alone, it gives large
 arrays back or not as the heap happens to lie, and a step of a CNN in torch takes 10 ms or 20 (5,800 page faults)."""
+
+
+def pinned(cell: Cell) -> dict[str, str]:
+    """As many cores as threads, the last ones, where the system can pin a process: JAX keeps a thread of Python's
+    beside the one that it is allowed, and would have two cores for it. A GPU's process is left alone."""
+    if cell.device != "cpu" or not hasattr(os, "sched_getaffinity"):
+        return {}
+    usable = sorted(os.sched_getaffinity(0))
+    return {CORES: ",".join(map(str, usable[-cell.threads :]))} if cell.threads < len(usable) else {}
 
 
 class LostError(Exception):
@@ -80,8 +91,9 @@ class Workers:
 
     def _start(self, cell: Cell) -> Worker:
         child = Child(
-            cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder, extra=self.extra
-        )
+            cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder,
+            extra={**self.extra, **pinned(cell)},
+        )  # fmt: skip
         try:
             ready = msgspec.json.decode(child.receive(START_TIMEOUT))
         except (ChildEndedError, OSError) as error:
