@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from crossnn import registry
 from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
 from crossnn.cli import main
@@ -36,6 +37,15 @@ ROWS = [row for row in load_catalogue().rows.values() if row.kind in PHASES]
 SMALL = [row for row in ROWS if row.kind not in ("experiment", "network")]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _float64_again(adapter: Callable[..., Adapter]) -> Iterator[None]:
+    """JAX has one precision for a process; other tests find it as they left it."""
+    yield
+    for name in ("torch", "tensorflow", "jax"):
+        if not registry.find(name).missing:
+            adapter(name, "float64")
+
+
 def timed_cell(spec: str, phase: str, backend: str = "numpy", mode: str = "compiled", **options: Any) -> Cell:
     timed = Timed(phase=phase, batch=options.pop("batch", 2), shape=options.pop("shape", ()))
     return Cell(task="time", spec=spec, backend=backend, mode=mode, dtype="float32", timed=timed, **options)
@@ -57,16 +67,12 @@ def test_every_row_is_timed_on_outputs_that_are_right(row: Any, adapter: Callabl
 
 
 @pytest.mark.parametrize(("backend", "mode"), [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit")])
-@pytest.mark.parametrize(
-    ("spec", "phase"), [("relu", "forward"), ("huber", "gradient"), ("dense", "gradient"), ("adam", "update")]
-)
+@pytest.mark.parametrize(("spec", "phase"), [("relu", "forward"), ("huber", "gradient"), ("adam", "update")])
 @pytest.mark.parametrize("implementation", ["formula", "native"])
 def test_every_way_computes_the_same(
     backend: str, mode: str, spec: str, phase: str, implementation: Any, adapter: Callable[..., Adapter]
 ) -> None:
     started = adapter(backend, "float32")
-    if (backend, spec, implementation) == ("jax", "dense", "native"):
-        pytest.skip("JAX has functions and no layers")
     if spec == "adam" and implementation == "native":
         mode = started.modes[0]
     cell = timed_cell(spec, phase, backend, mode, implementation=implementation, shape=(6, 4) if spec == "adam" else ())

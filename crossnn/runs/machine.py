@@ -200,5 +200,9 @@ def _output(command: list[str]) -> str | None:
 
 
 def _without_place(argument: str) -> str:
-    """Where folders lie on this machine is nobody's business: of an absolute path its last part is kept."""
+    """Where folders lie on this machine is nobody's business: the home folder is ~, and of another absolute path the
+    last part is kept."""
+    home = os.path.expanduser("~")
+    if len(home) > 1 and argument.startswith(home):
+        return argument.replace(home, "~", 1)
     return os.path.basename(argument.rstrip(os.sep)) if os.path.isabs(argument) else argument
