@@ -239,15 +239,24 @@ def timing_text() -> str:
     beside = overhead_table(read_run(MEASURED / "beside").contests)
     assert beside is not None
     by_hand: str = tabulate(beside.rows, beside.headers, tablefmt="github", disable_numparse=True)
-    found = compare_runs(MEASURED / "time", MEASURED / "time-again")
+    pairs = (
+        ("Two runs of `crossnn time --phase step`, one after the other", "steps", "steps-again"),
+        ("Two runs of `crossnn time`, before processes were pinned", "time", "time-again"),
+    )
+    agree = textwrap.fill(" ".join(agreement(*pair) for pair in pairs), 120)
+    return "\n\n".join(["```text\n" + "\n\n".join(shown) + "\n```", by_hand, agree])
+
+
+def agreement(what: str, first: str, second: str) -> str:
+    """How well two runs agree, in a sentence."""
+    found = compare_runs(MEASURED / first, MEASURED / second)
     middle, largest = spread(found.times)
     slower, faster = (sum(one.says == word for one in found.times) for word in ("slower", "faster"))
-    agree = (
-        f"Two runs of `crossnn time`, one after the other (`reports/cpu-2-cores/time` and `time-again`): of "
-        f"{len(found.times)} times, {slower} slower and {faster} faster beyond their intervals; "
-        f"{found.agreement:.1%} of the ratios agree within {CLOSE:.0%} (median {middle:.1%}, largest {largest:.1%})."
+    return (
+        f"{what} (`reports/cpu-2-cores/{first}` and `{second}`): of {len(found.times)} times, {slower} slower and "
+        f"{faster} faster beyond their intervals; {found.agreement:.1%} of the ratios agree within {CLOSE:.0%} (median "
+        f"{middle:.1%}, largest {largest:.1%})."
     )
-    return "\n\n".join(["```text\n" + "\n\n".join(shown) + "\n```", by_hand, textwrap.fill(agree, 120)])
 
 
 def test_the_timings_shown_are_those_of_the_reference_run() -> None:
