@@ -13,9 +13,8 @@ from typing import Any
 
 from crossnn.errors import CrossnnError
 from crossnn.runs.cell import Cell
-from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.runs.timed import CEILING, Ceiling, Prepared, Visit, identity
 from crossnn.runs.wire import Result
-from crossnn.timing.execute import CEILING, identity
 
 MICROSECONDS = {"torch": 100.0, "numpy": 200.0, "jax": 100.5}
 

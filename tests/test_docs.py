@@ -31,7 +31,7 @@ from crossnn.report.compare import CLOSE, compare_runs, spread
 from crossnn.report.document import plain_table
 from crossnn.report.timing import contest_table, notes, overhead_table, title
 from crossnn.runs.cell import FAILURES, Verdict
-from crossnn.timing.rounds import Limits
+from crossnn.timing.results import WIDTH
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -233,9 +233,7 @@ def timing_text() -> str:
     for contest in contests:
         table = contest_table(contest)
         lines = plain_table(table.headers, table.rows).splitlines()
-        shown.append(
-            "\n".join([title(contest.about), *(line.rstrip() for line in lines), *notes(contest, Limits.width)])
-        )
+        shown.append("\n".join([title(contest.about), *(line.rstrip() for line in lines), *notes(contest, WIDTH)]))
     beside = overhead_table(read_run(MEASURED / "beside").contests)
     assert beside is not None
     by_hand: str = tabulate(beside.rows, beside.headers, tablefmt="github", disable_numparse=True)

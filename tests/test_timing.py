@@ -23,12 +23,11 @@ from crossnn.parity.judge import judge
 from crossnn.runs.cell import Cell, Timed
 from crossnn.runs.journal import Journal
 from crossnn.runs.timed import Ceiling, Prepared, Visit
-from crossnn.timing.ceilings import least_seconds
 from crossnn.timing.contender import contender_of
 from crossnn.timing.guard import Moment, disturbed, foreign
 from crossnn.timing.phases import PHASES, work_of
 from crossnn.timing.plan import time_plan
-from crossnn.timing.results import Measured, contests, median_interval, overheads, ratio
+from crossnn.timing.results import Measured, contests, least_seconds, median_interval, overheads, ratio
 from crossnn.timing.visit import inner_calls, visit
 from crossnn.timing.work import TURNS, labelled
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 
 from crossnn.errors import CrossnnError
 from crossnn.runs import journal, machine
+from crossnn.runs.runner import InterruptedRunError
 
 RUNS = Path("runs")
 
@@ -26,6 +28,22 @@ def _newest() -> Path:
         raise CrossnnError(f"nothing to resume: {RUNS}/ holds no run; name the run folder with --out")
     click.echo(f"resuming {folders[-1]}", err=True)
     return folders[-1]
+
+
+@contextlib.contextmanager
+def opened(
+    folder: Path, resume: bool, threads: int, extra: Mapping[str, str] | None = None
+) -> Iterator[journal.Journal]:
+    """The journal of a run folder, its machine described; who interrupts is told how to go on."""
+    with journal.Journal(folder, resume=resume) as book:
+        if book.contents.dropped:
+            click.echo(book.contents.dropped, err=True)
+        describe_machine(folder, resume, threads, extra)
+        try:
+            yield book
+        except InterruptedRunError as error:
+            again = f"the same command with --resume --out {folder}"
+            raise InterruptedRunError(f"{error}; they are kept in {folder}. Continue with {again}") from None
 
 
 def describe_machine(folder: Path, resume: bool, threads: int, extra: Mapping[str, str] | None = None) -> None:

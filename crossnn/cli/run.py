@@ -10,14 +10,13 @@ from typing import Any
 
 import click
 
-from crossnn.cli.folder import describe_machine, folder_of
+from crossnn.cli.folder import folder_of, opened
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError
 from crossnn.report.document import plain_table
 from crossnn.runs import journal
 from crossnn.runs.cell import Cell, Training
-from crossnn.runs.runner import InterruptedRunError
 
 MOST_FAILURES = 10
 
@@ -47,18 +46,11 @@ def run(
     chosen = select(options)
     cells, kinds, shas = _plan(names, files, chosen, quick, everything)
     folder = folder_of(out, resume)
-    with journal.Journal(folder, resume=resume) as book:
-        if book.contents.dropped:
-            click.echo(book.contents.dropped, err=True)
-        describe_machine(folder, resume, chosen.threads)
+    with opened(folder, resume, chosen.threads) as book:
         todo = journal.remaining(cells, book.contents.finished_cells(shas))
         if len(todo) < len(cells):
             click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
-        try:
-            run_cells(todo, chosen, kinds, book.write)
-        except InterruptedRunError as error:
-            again = f"the same command with --resume --out {folder}"
-            raise InterruptedRunError(f"{error}; they are kept in {folder}. Continue with {again}") from None
+        run_cells(todo, chosen, kinds, book.write)
     outcome = Outcome()
     for entry in journal.read(folder).entries:
         outcome.add(entry.done, entry.records)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from crossnn.cli.folder import describe_machine, folder_of
+from crossnn.cli.folder import folder_of, opened
 from crossnn.cli.options import (
     MEASURED_DTYPES,
     comma_list,
@@ -24,8 +24,6 @@ from crossnn.cli.options import (
 from crossnn.cli.session import Outcome, conclude, show_failures
 from crossnn.errors import CrossnnError
 from crossnn.report.document import plain_table
-from crossnn.runs import journal
-from crossnn.runs.runner import InterruptedRunError
 
 MOST_FAILURES = 10
 
@@ -100,21 +98,14 @@ def measure(
     folder = folder_of(out, resume)
     limits = Limits(seconds=limit, timeout=chosen.timeout)
     shas = {name: row.sha for name, row in load_catalogue(files).rows.items()}
-    with journal.Journal(folder, resume=resume) as book:
-        if book.contents.dropped:
-            click.echo(book.contents.dropped, err=True)
-        describe_machine(folder, resume, max(threads or (1,)), {**ENVIRONMENT, **ALLOCATORS[allocator]})
+    with opened(folder, resume, max(threads or (1,)), {**ENVIRONMENT, **ALLOCATORS[allocator]}) as book:
         finished = book.contents.finished_cells(shas)
         known, _ = measured(entry for entry in book.contents.entries if entry.done.cell.key in finished)
-        try:
-            with watch_rounds() as watcher:
-                time_cells(
-                    cells, book.write, limits=limits, watcher=watcher, known=known, not_run=chosen.missing,
-                    allocator=allocator,
-                )  # fmt: skip
-        except InterruptedRunError as error:
-            again = f"the same command with --resume --out {folder}"
-            raise InterruptedRunError(f"{error}; they are kept in {folder}. Continue with {again}") from None
+        with watch_rounds() as watcher:
+            time_cells(
+                cells, book.write, limits=limits, watcher=watcher, known=known, not_run=chosen.missing,
+                allocator=allocator,
+            )  # fmt: skip
     run = read_run(folder)
     report, page = write_report(folder)
     to_stderr = chosen.json_file == "-"

@@ -17,8 +17,7 @@ from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import ORACLE, Record, Training
 from crossnn.runs.timed import Ceiling, Prepared, Visit
-from crossnn.timing.results import Contest, contests, measured
-from crossnn.timing.rounds import Limits
+from crossnn.timing.results import WIDTH, Contest, contests, measured
 from crossnn.training.verdict import judge_curves
 
 TITLE = "crossnn: one formula, many interpreters"
@@ -88,7 +87,7 @@ def blocks(run: Run) -> list[Block]:
         [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings, run.records)] if run.trainings else []
     )
     if run.contests:
-        content += [Heading(2, "Timing"), Text(TIMING), *timing_blocks(run.contests, Limits.width)]
+        content += [Heading(2, "Timing"), Text(TIMING), *timing_blocks(run.contests, WIDTH)]
     content += not_run_blocks(run.records)
     return [*content, *_machine_blocks(run)]
 

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from crossnn.runs.cell import Implementation, Verdict
+from crossnn.runs.cell import Cell, Implementation, Verdict
+
+CEILING = "ceiling"
+"""The phase of the cell that measures what the machine reaches."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,3 +116,20 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     flops: float
     bandwidth: dict[str, float]
+
+
+def at_round(cell: Cell, number: int) -> Cell:
+    """The same cell of a timing in another round; in round 0 it is prepared."""
+    assert cell.timed is not None
+    return msgspec.structs.replace(cell, timed=msgspec.structs.replace(cell.timed, round=number))
+
+
+def identity(cell: Cell, kind: str = "", sha: str = "") -> dict[str, Any]:
+    """The fields by which a record says what was timed."""
+    assert cell.timed is not None
+    return {
+        "spec": cell.spec, "kind": kind, "phase": cell.timed.phase, "batch": cell.timed.batch,
+        "backend": cell.backend, "mode": cell.mode, "implementation": cell.implementation, "dtype": cell.dtype,
+        "device": cell.device, "threads": cell.threads, "again": cell.timed.again, "way": cell.timed.way,
+        "spec_sha": sha,
+    }  # fmt: skip

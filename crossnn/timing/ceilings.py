@@ -8,7 +8,7 @@ the best one counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,12 +52,3 @@ def _best(call: Callable[[], Any], wait: Callable[[Any], None]) -> float:
         wait(result)
         best = min(best, time.perf_counter() - start)
     return best
-
-
-def least_seconds(flops: float, moved: float, best_flops: float, bandwidth: Mapping[str, float]) -> float:
-    """The time below which this work cannot be done here: its operations at the rate of a matrix product, or its bytes
-    at the rate of the smallest working set that holds them, whichever is longer."""
-    if not best_flops or not bandwidth:
-        return 0.0
-    fitting = [rate for size, rate in bandwidth.items() if int(size) <= max(moved, min(map(int, bandwidth)))]
-    return max(flops / best_flops, moved / min(fitting))

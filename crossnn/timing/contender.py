@@ -102,7 +102,7 @@ class Updates:
 class HandWritten:
     """A user's training step: the first way that the file offers for this mode, or the first of the wanted name."""
 
-    def __init__(self, work: Work, cell: Cell, adapter: Adapter) -> None:
+    def __init__(self, work: Work, cell: Cell) -> None:
         assert cell.timed is not None
         file = cell.timed.beside
         task = work.task
@@ -148,7 +148,7 @@ def contender_of(work: Work, adapter: Adapter, cell: Cell) -> tuple[Contender, s
         raise UnavailableError(f"{cell.backend} has no mode {cell.mode!r}; its modes: {choices(adapter.modes)}")
     match cell.implementation:
         case "hand-written":
-            own = HandWritten(work, cell, adapter)
+            own = HandWritten(work, cell)
             return own, own.call
         case "native":
             return _native(work, adapter, cell)

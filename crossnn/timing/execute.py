@@ -19,7 +19,7 @@ from crossnn.parity.differences import differences
 from crossnn.parity.judge import judge
 from crossnn.report.summary import WORST_FIRST
 from crossnn.runs.cell import FAILURES, Cell, Record
-from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.runs.timed import CEILING, Ceiling, Prepared, Visit, at_round, identity
 from crossnn.runs.wire import Result
 from crossnn.timing import ceilings
 from crossnn.timing.contender import Contender, contender_of
@@ -27,8 +27,6 @@ from crossnn.timing.phases import work_of
 from crossnn.timing.visit import Memory, inner_calls, one_call, timed, visit
 from crossnn.timing.work import Work
 
-CEILING = "ceiling"
-"""The phase of the cell that measures what the machine reaches."""
 VISIT_SECONDS = 0.25
 
 
@@ -40,8 +38,8 @@ class Ready:
     inner: int
 
 
-_ready: dict[str, Ready] = {}
-_works: dict[str, Work] = {}
+_ready: dict[Cell, Ready] = {}
+_works: dict[Cell, Work] = {}
 
 
 def run_timed(cell: Cell) -> list[Result]:
@@ -55,28 +53,11 @@ def run_timed(cell: Cell) -> list[Result]:
         return [Prepared(**identity(cell), verdict="NOT-RUN", message=str(error))]
 
 
-def identity(cell: Cell, kind: str = "", sha: str = "") -> dict[str, Any]:
-    """The fields by which a record says what was timed."""
-    assert cell.timed is not None
-    return {
-        "spec": cell.spec, "kind": kind, "phase": cell.timed.phase, "batch": cell.timed.batch,
-        "backend": cell.backend, "mode": cell.mode, "implementation": cell.implementation, "dtype": cell.dtype,
-        "device": cell.device, "threads": cell.threads, "again": cell.timed.again, "way": cell.timed.way,
-        "spec_sha": sha,
-    }  # fmt: skip
-
-
-def prepared_key(cell: Cell) -> str:
-    """The cell whatever its round."""
-    assert cell.timed is not None
-    return msgspec.structs.replace(cell, timed=msgspec.structs.replace(cell.timed, round=0)).key
-
-
 def _work(cell: Cell) -> Work:
     """The work, shared by all contenders of it here; only one work at a time keeps its memory."""
     assert cell.timed is not None
     same = msgspec.structs.replace(cell.timed, round=0, beside="", way="", again=False)
-    own = msgspec.structs.replace(cell, mode="", implementation="formula", timed=same).key
+    own = msgspec.structs.replace(cell, mode="", implementation="formula", timed=same)
     if own not in _works:
         _works.clear()
         _ready.clear()
@@ -109,7 +90,7 @@ def _prepare(cell: Cell) -> list[Result]:
     if worst in FAILURES:
         reason = f"{sum(r.failed for r in records)} of {len(records)} quantities are wrong: no time is taken"
         return [*records, msgspec.structs.replace(prepared, message=reason)]
-    _ready[prepared_key(cell)] = Ready(contender, inner_calls(seconds, VISIT_SECONDS, cell.device != "cpu"))
+    _ready[at_round(cell, 0)] = Ready(contender, inner_calls(seconds, VISIT_SECONDS, cell.device != "cpu"))
     return [*records, prepared]
 
 
@@ -165,7 +146,7 @@ def _registered(cell: Cell, record: Record) -> Record:
 
 def _visit(cell: Cell) -> Visit:
     assert cell.timed is not None
-    ready = _ready.get(prepared_key(cell))
+    ready = _ready.get(at_round(cell, 0))
     if ready is None:
         raise CrossnnError(f"{cell.label} was not prepared in this process")
     found = visit(ready.contender, VISIT_SECONDS, ready.inner, cell.device != "cpu")

@@ -17,10 +17,11 @@ import numpy as np
 
 from crossnn.runs.cell import Cell, Record
 from crossnn.runs.journal import Entry
-from crossnn.runs.timed import Ceiling, Prepared, Visit
-from crossnn.timing.ceilings import least_seconds
+from crossnn.runs.timed import Ceiling, Prepared, Visit, at_round, identity
 
 DRAWS = 4000
+WIDTH = 0.03
+"""So wide may the interval of a median be, relative to it, that is known well enough."""
 LEAST_DIFFERENCE = 0.01
 """Below this share no difference is one."""
 
@@ -77,13 +78,13 @@ def ratio(one: Measured, base: Measured) -> tuple[float, float, float] | None:
 @dataclass(frozen=True)
 class Standing:
     """A contender in its contest. `ratio` is to the base, `share` that of the ceiling, `rank` 1 + as many as are known
-    to be faster. `repays` is after how many calls its first call is repaid, against the same
-    backend's first mode."""
+    to be faster. `repays` is after how many calls its first call is repaid, against the mode of the same backend that
+    is quickest to start."""
 
     measured: Measured
     ratio: tuple[float, float, float] | None
     share: float | None
-    rank: int | None
+    rank: int
     repays: float | None
 
 
@@ -104,20 +105,18 @@ class Contest:
 
 def measured(entries: Iterable[Entry]) -> tuple[dict[Cell, Measured], list[Prepared]]:
     """The cells of a journal that were prepared and right, and the others."""
-    from crossnn.timing.execute import prepared_key
-
-    found: dict[str, tuple[Cell, Measured]] = {}
-    absent: dict[str, Prepared] = {}
-    visits: list[tuple[str, Visit]] = []
+    found: dict[Cell, Measured] = {}
+    absent: dict[Cell, Prepared] = {}
+    visits: list[tuple[Cell, Visit]] = []
     for entry in entries:
         for record in entry.records:
-            key = prepared_key(entry.done.cell) if entry.done.cell.timed else ""
+            key = at_round(entry.done.cell, 0) if entry.done.cell.timed else entry.done.cell
             match record:
                 case Prepared() if record.message:
                     absent[key] = record
                     found.pop(key, None)
                 case Prepared():
-                    found[key] = (entry.done.cell, Measured(record))
+                    found[key] = Measured(record)
                     absent.pop(key, None)
                 case Visit():
                     visits.append((key, record))
@@ -126,8 +125,8 @@ def measured(entries: Iterable[Entry]) -> tuple[dict[Cell, Measured], list[Prepa
                     found.pop(key, None)
     for key, visit in visits:
         if key in found:
-            found[key][1].visits[visit.round] = visit
-    return dict(found.values()), list(absent.values())
+            found[key].visits[visit.round] = visit
+    return found, list(absent.values())
 
 
 def _said_nothing(entry: Entry) -> bool:
@@ -137,8 +136,6 @@ def _said_nothing(entry: Entry) -> bool:
 
 def lost(cell: Cell, record: Record) -> Prepared:
     """A cell whose process was lost, in the place of what it would have said."""
-    from crossnn.timing.execute import identity
-
     return Prepared(**identity(cell), verdict="ERROR", message=record.message)
 
 
@@ -217,6 +214,15 @@ def _ranks(ordered: Sequence[Measured], floor: float) -> list[int]:
 def _slower(one: Measured, other: Measured, floor: float) -> bool:
     found = ratio(one, other)
     return found is not None and found[1] > 1.0 and math.log(found[0]) > floor
+
+
+def least_seconds(flops: float, moved: float, best_flops: float, bandwidth: Mapping[str, float]) -> float:
+    """The time below which this work cannot be done here: its operations at the rate of a matrix product, or its bytes
+    at the rate of the smallest working set that holds them, whichever is longer."""
+    if not best_flops or not bandwidth:
+        return 0.0
+    fitting = [rate for size, rate in bandwidth.items() if int(size) <= max(moved, min(map(int, bandwidth)))]
+    return max(flops / best_flops, moved / min(fitting))
 
 
 def _share(one: Measured, ceilings: Sequence[Ceiling]) -> float | None:

@@ -20,11 +20,10 @@ from crossnn.runs.cell import FAILURES, Cell, Done, Timed
 from crossnn.runs.lanes import shared_folder
 from crossnn.runs.runner import InterruptedRunError, Sink
 from crossnn.runs.signals import deaf_to_interrupts, terminate_like_interrupt
-from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.runs.timed import CEILING, Ceiling, Prepared, Visit, at_round, identity
 from crossnn.runs.wire import failure
-from crossnn.timing.execute import CEILING, identity
 from crossnn.timing.guard import Guard, disturbed, foreign
-from crossnn.timing.results import Measured, median_interval
+from crossnn.timing.results import WIDTH, Measured, median_interval
 from crossnn.timing.workers import LostError, Worker, Workers
 
 EXECUTE = "crossnn.timing.execute:run_timed"
@@ -47,7 +46,7 @@ class Limits:
     seconds: float = 540.0
     least_rounds: int = 5
     most_rounds: int = 40
-    width: float = 0.03
+    width: float = WIDTH
     timeout: float = 600.0
 
 
@@ -79,8 +78,7 @@ def time_cells(
     contests: dict[Any, list[Cell]] = {}
     for cell in cells:
         if not_run and cell.backend in not_run:
-            record = Prepared(**identity(cell), verdict="NOT-RUN", message=not_run[cell.backend])
-            sink(Done(cell=cell, status="not-run", message=record.message), [record])
+            _left_out(cell, not_run[cell.backend], sink)
         else:
             contests.setdefault(contest_of(cell), []).append(cell)
     with shared_folder(cells) as folder:
@@ -102,9 +100,11 @@ def contest_of(cell: Cell) -> tuple[Any, ...]:
     return (cell.spec, cell.timed.phase, cell.timed.batch, cell.dtype, cell.device, cell.threads)
 
 
-def at_round(cell: Cell, number: int) -> Cell:
-    assert cell.timed is not None
-    return msgspec.structs.replace(cell, timed=msgspec.structs.replace(cell.timed, round=number))
+def _left_out(cell: Cell, reason: str, sink: Sink) -> None:
+    sink(
+        Done(cell=cell, status="not-run", message=reason),
+        [Prepared(**identity(cell), verdict="NOT-RUN", message=reason)],
+    )
 
 
 class _Crew:
@@ -128,8 +128,7 @@ class _Crew:
             self.watcher.contest(cells[0], number + 1, len(contests))
             if number and time.monotonic() > self.until:
                 for cell in cells:
-                    record = Prepared(**identity(cell), verdict="NOT-RUN", message=TIME_UP)
-                    self.sink(Done(cell=cell, status="not-run", message=TIME_UP), [record])
+                    _left_out(cell, TIME_UP, self.sink)
                 continue
             left = max(0.0, self.until - time.monotonic())
             self._contest(cells, time.monotonic() + left / (len(contests) - number))
