@@ -75,6 +75,8 @@ EAGER: Meaning = {
     "subtract_quotient": lambda x, y, z: torch.addcdiv(x, y, z, value=-1),
 }
 """What a compiler would fuse by itself."""
+COMPILED: Meaning = {"max_pool": pool_by_slices, "rectified": torch.relu, "log_softmax": EAGER["log_softmax"]}
+"""What torch's compiler makes more of than of its parts."""
 
 
 class TorchAdapter(BaseAdapter):
@@ -82,9 +84,7 @@ class TorchAdapter(BaseAdapter):
     modes = ("eager", "compiled")
     spelling = types.MappingProxyType({**SPELLING, "rectified": "torch.relu"})
     namespace = types.MappingProxyType({"torch": torch})
-    in_mode: Mapping[str, Meaning] = types.MappingProxyType(
-        {"eager": EAGER, "compiled": {"max_pool": pool_by_slices, "rectified": torch.relu}}
-    )
+    in_mode: Mapping[str, Meaning] = types.MappingProxyType({"eager": EAGER, "compiled": COMPILED})
     in_place: Mapping[str, Mapping[str, str]] = types.MappingProxyType({"eager": IN_PLACE, "compiled": IN_PLACE})
 
     def __init__(self) -> None:

@@ -58,6 +58,8 @@ class Printer:
         self.meaning = meaning
         self.in_place = in_place
         self.overwritten = overwritten(graph, in_place, given_away) if in_place else {}
+        self.within: dict[int, str] = {}  # an argument in whose memory a value lies, by the node of the value
+        self.returned = {id(node) for node in graph.results}
         self.spelling = spelling
         self.live = topological(graph.results)
         self.uses = Counter(id(child) for node in self.live for child in node.inputs)
@@ -115,6 +117,12 @@ class Printer:
         if node.operation in (LOOP, RESULT):
             return
         expression, level = self.part(node) if id(node) in self.parts else self.expression(node)
+        argument = self.within.get(id(node))
+        if argument and id(node) in self.returned:
+            # It returns the argument itself: torch's compiler takes what `w.sub_(g)` returns for another tensor.
+            self.lines.append(expression)
+            self.text[id(node)] = argument, _ATOM
+            return
         if node.name or self.uses[id(node)] > 1 or len(expression) > _LINE:
             self._assign(node, expression, node.name or SHORT.get(node.operation, node.operation[0]))
         else:
@@ -197,6 +205,10 @@ class Printer:
             parts = [(f"{text}.0", level) if text.isdigit() else (text, level) for text, level in parts]
         if id(node) in self.overwritten:
             at = self.overwritten[id(node)]
+            operand = node.inputs[at]
+            argument = parts[at][0] if operand.operation == "input" else self.within.get(id(operand))
+            if argument:
+                self.within[id(node)] = argument
             others = [text for place, (text, _) in enumerate(parts) if place != at]
             return self.in_place[name].format(_wrap(parts[at], _ATOM), *others), _ATOM
         if primitive and self.meaning.get(name) is OPERATORS.get(name, self):

@@ -130,11 +130,18 @@ def _step(task: Task, adapter: Adapter, mode: str) -> Callable[..., Any]:
     """(params, state, layers, t, data, lr) -> (loss, params, state, layers, t): what a training loop calls, the count
     of steps carried on the device like everything else."""
     plain = plain_step(task, adapter, mode, given_away=True)
+    counts = _counts(task.update)
 
     def step(params: Any, state: Any, layers: Any, t: Any, data: Any, lr: Any) -> Any:
-        return (*plain(params, state, layers, data, lr, t), t + 1.0)
+        return (*plain(params, state, layers, data, lr, t), t + 1.0 if counts else t)
 
     return step
+
+
+def _counts(update: Graph) -> bool:
+    """Whether an update looks at the count of steps; nobody keeps one for SGD."""
+    count = update.arguments["t"]
+    return any(node is count for node in update.live())
 
 
 def _given_away(adapter: Adapter, function: Callable[..., Any], mode: str, carried: int) -> Callable[..., Any]:
@@ -152,9 +159,10 @@ def _update(
 
     def make(adapter: Adapter, mode: str) -> Callable[..., Any]:
         function = function_of(update, "update", adapter, mode, ("params", "state"))
+        counts = _counts(update)
 
         def one(params: Any, state: Any, t: Any, gradients: Any, lr: Any) -> Any:
-            return (*function(params, gradients, state, lr, t), t + 1.0)
+            return (*function(params, gradients, state, lr, t), t + 1.0 if counts else t)
 
         return _given_away(adapter, one, mode, 3)
 
