@@ -39,6 +39,7 @@ from crossnn.catalogue.network import Assembly, record_layer  # noqa: E402
 from crossnn.formula.graph import GRAPH, Graph, Node  # noqa: E402
 from crossnn.parity.compute import function_of  # noqa: E402
 from crossnn.registry import load  # noqa: E402
+from crossnn.timing.results import median_interval  # noqa: E402
 
 Arrays = Mapping[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -140,13 +141,6 @@ def agrees(name: str, found: Arrays, truth: Arrays) -> None:
             raise SystemExit(f"{name}: {what} is off by {error:.2g} of its largest element: nothing is timed")
 
 
-def interval(logs: np.ndarray) -> tuple[float, float, float]:
-    """The median ratio and its 95 % interval, by resampling rounds."""
-    medians = np.median(np.random.default_rng(1).choice(logs, (10_000, len(logs))), axis=1)
-    low, middle, high = np.exp([*np.quantile(medians, [0.025]), np.median(logs), *np.quantile(medians, [0.975])])
-    return float(middle), float(low), float(high)
-
-
 def processor_seconds() -> tuple[float, float]:
     """Seconds that all processes, and this one with its children, have used the processor."""
     fields = [float(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
@@ -182,11 +176,11 @@ def measure(framework: str, layer: str, rounds: int, clock: str) -> Iterator[dic
     formulas = {one.mode: one for one in contenders if one.call == "formula"}
     for one in contenders:
         base = formulas.get(one.mode, next(iter(formulas.values())))
-        ratio = interval(np.log(np.array(base.ms) / np.array(one.ms)))
+        ratio = np.exp(median_interval(list(np.log(np.array(base.ms) / np.array(one.ms)))))
         yield {
             "framework": framework, "layer": layer, "call": one.call, "mode": one.mode, "against": base.mode,
-            "first_s": one.first, "ms": statistics.median(one.ms), "rounds": rounds, "ratio": ratio[0],
-            "low": ratio[1], "high": ratio[2], "others": others, "clock": clock, "threads": int(THREADS),
+            "first_s": one.first, "ms": statistics.median(one.ms), "rounds": rounds, "ratio": float(ratio[0]),
+            "low": float(ratio[1]), "high": float(ratio[2]), "others": others, "clock": clock, "threads": int(THREADS),
         }  # fmt: skip
 
 

@@ -19,9 +19,12 @@ from crossnn.errors import CrossnnError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("crossnn.cli.run:run", "Check the catalogue, train the experiments on every backend, write a report."),
     "check": ("crossnn.cli.check:check", "Compare values, gradients and updates with arbitrary precision."),
+    "verify": ("crossnn.cli.verify:verify", "Verify a sheet of claims: which hold, which do not, which are unsafe."),
     "time": ("crossnn.cli.timing:measure", "Time every backend in every mode: steps, gradients, layers, optimizers."),
     "compare": ("crossnn.cli.compare:compare", "Say what changed between two runs: verdicts, and times beyond noise."),
     "show": ("crossnn.cli.show:show", "Formula, LaTeX, derivative, graph and generated code of a specification."),
+    "trace": ("crossnn.cli.trace:trace", "The imperative view: every primitive as it runs, with values and gradients."),
+    "lesson": ("crossnn.cli.lesson:lesson", "The lesson 'imperative and symbolic computation', measured here and now."),
     "report": ("crossnn.cli.report:report", "Render a run folder as Markdown and one self-contained HTML file."),
     "list": ("crossnn.cli.listing:catalogue", "The catalogue."),
     "info": ("crossnn.cli.info:info", "The backends, versions, modes and devices found here."),

@@ -154,9 +154,10 @@ def record(
     tape: list[Node],
     knobs: Knobs | None = None,
     statics: Statics | None = None,
+    meaning: Mapping[str, Callable[..., Node]] = GRAPH,
 ) -> Node:
     """Record a parsed formula. `names` gives a node for each free name, `knobs` decides each `a if knob else b`, and
-    `statics` says what the names in options stand for."""
+    `statics` says what the names in options stand for. Another `meaning` may record a primitive as several."""
 
     def visit(node: ast.expr) -> Node:
         match node:
@@ -167,18 +168,18 @@ def record(
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return visit(operand)
             case ast.UnaryOp(operand=operand):
-                return GRAPH["negative"](visit(operand))
+                return meaning["negative"](visit(operand))
             case ast.BinOp(left=left, op=operator, right=right):
-                return GRAPH[OPERATORS[type(operator)]](visit(left), visit(right))
+                return meaning[OPERATORS[type(operator)]](visit(left), visit(right))
             case ast.Compare(left=left, ops=[operation], comparators=[right]):
-                return GRAPH[COMPARISONS[type(operation)]](visit(left), visit(right))
+                return meaning[COMPARISONS[type(operation)]](visit(left), visit(right))
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return visit(body if knob_condition(formula.text, test, knobs or {}) else orelse)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
                 options = {
                     str(one.arg): option_value(formula.body, str(one.arg), one.value, statics or {}) for one in keywords
                 }
-                return GRAPH[name](*map(visit, arguments), **options)
+                return meaning[name](*map(visit, arguments), **options)
         raise AssertionError(f"the grammar let {ast.dump(node)} pass")
 
     def lookup(name: str) -> Node:

@@ -127,6 +127,10 @@ COLOURS = {
     "FORMULA": "bad",
     "ERROR": "bad",
     "NOT-RUN": "absent",
+    "VERIFIED": "good",
+    "UNSAFE": "known",
+    "UNDECIDED": "known",
+    "REFUTED": "bad",
 }
 """Verdict -> style; the word itself always stands beside the colour."""
 

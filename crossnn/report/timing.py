@@ -31,7 +31,9 @@ UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "us"))
 def title(who: Prepared) -> str:
     """`time-mlp, step, batch 64, float32, cpu, 1 thread`."""
     threads = f"{who.threads} thread{'s' if who.threads > 1 else ''}"
-    return f"{who.spec}, {who.phase}, batch {who.batch}, {who.dtype}, {who.device}, {threads}"
+    chosen = [f"{name} = {value}" for name, value in who.settings]
+    chosen += [f"shape {' x '.join(map(str, who.shape))}"] if who.shape else []
+    return ", ".join([who.spec, who.phase, f"batch {who.batch}", *chosen, who.dtype, who.device, threads])
 
 
 def contest_table(contest: Contest) -> Table:

@@ -33,11 +33,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
     way: str = ""
     spec_sha: str = ""
+    shape: tuple[int, ...] = ()
+    settings: tuple[tuple[str, float | bool | str], ...] = ()
 
     @property
     def contest(self) -> tuple[Any, ...]:
         """Equal for all who did the same work."""
-        return (self.spec, self.phase, self.batch, self.dtype, self.device, self.threads)
+        size = (self.batch, self.shape, self.settings)
+        return (self.spec, self.phase, *size, self.dtype, self.device, self.threads)
 
     @property
     def contender(self) -> str:
@@ -131,5 +134,5 @@ def identity(cell: Cell, kind: str = "", sha: str = "") -> dict[str, Any]:
         "spec": cell.spec, "kind": kind, "phase": cell.timed.phase, "batch": cell.timed.batch,
         "backend": cell.backend, "mode": cell.mode, "implementation": cell.implementation, "dtype": cell.dtype,
         "device": cell.device, "threads": cell.threads, "again": cell.timed.again, "way": cell.timed.way,
-        "spec_sha": sha,
+        "spec_sha": sha, "shape": cell.timed.shape, "settings": cell.timed.settings,
     }  # fmt: skip

@@ -65,14 +65,19 @@ def _interval(values: tuple[float, ...]) -> tuple[float, float, float]:
     return float(np.median(found)), float(low), float(high)
 
 
-def ratio(one: Measured, base: Measured) -> tuple[float, float, float] | None:
-    """How many times as long as the base, paired within rounds, with its 95 % interval; None without a common round."""
-    mine, theirs = one.medians, base.medians
-    common = sorted(mine.keys() & theirs.keys())
+def ratio(one: Measured, *bases: Measured) -> tuple[float, float, float] | None:
+    """How many times as long as the base, paired within rounds, with its 95 % interval; None without a common round.
+    A base that was timed in several processes is their geometric mean: where a process lies in memory moves all its
+    times alike, by some percent, and no round cancels that."""
+    mine, theirs = one.medians, [base.medians for base in bases]
+    common = sorted(number for number in mine if any(number in times for times in theirs))
     if not common:
         return None
-    found = median_interval([math.log(mine[number] / theirs[number]) for number in common])
-    return tuple(map(math.exp, found))  # type: ignore[return-value]
+    logs = [
+        math.log(mine[number]) - statistics.fmean(math.log(times[number]) for times in theirs if number in times)
+        for number in common
+    ]
+    return tuple(map(math.exp, median_interval(logs)))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -165,8 +170,9 @@ def _contest(group: Sequence[Measured], absent: Sequence[Prepared], ceilings: Se
     floor = _floor(twin, group)
     ordered = sorted((one for one in group if not one.prepared.again), key=lambda one: one.interval[0])
     ranks = _ranks(ordered, max(floor or 0.0, LEAST_DIFFERENCE))
+    bases = [reference, twin] if twin and _twins(reference, twin) else [reference]
     standings = tuple(
-        Standing(one, ratio(one, reference), _share(one, ceilings), rank, _repays(one, ordered))
+        Standing(one, ratio(one, *bases), _share(one, ceilings), rank, _repays(one, ordered))
         for one, rank in zip(ordered, ranks, strict=True)
     )
     return Contest(standings, tuple(absent), reference, floor)
@@ -197,13 +203,18 @@ def _floor(twin: Measured | None, group: Sequence[Measured]) -> float | None:
     """The distance from 1 of the farther end of the twins' ratio."""
     if twin is None:
         return None
-    named = (twin.prepared.backend, twin.prepared.mode, twin.prepared.implementation)
     for one in group:
-        who = one.prepared
-        if not who.again and (who.backend, who.mode, who.implementation) == named:
+        if _twins(one, twin):
             found = ratio(twin, one)
             return None if found is None else max(abs(math.log(found[1])), abs(math.log(found[2])))
     return None
+
+
+def _twins(one: Measured, twin: Measured) -> bool:
+    """Whether the second is the first once more."""
+    who, named = one.prepared, twin.prepared
+    same = (who.backend, who.mode, who.implementation) == (named.backend, named.mode, named.implementation)
+    return same and not who.again
 
 
 def _ranks(ordered: Sequence[Measured], floor: float) -> list[int]:

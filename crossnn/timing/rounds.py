@@ -20,7 +20,7 @@ from crossnn.runs.cell import FAILURES, Cell, Done, Timed
 from crossnn.runs.lanes import shared_folder
 from crossnn.runs.runner import InterruptedRunError, Sink
 from crossnn.runs.signals import deaf_to_interrupts, terminate_like_interrupt
-from crossnn.runs.timed import CEILING, Ceiling, Prepared, Visit, at_round, identity
+from crossnn.runs.timed import CEILING, Ceiling, Identity, Prepared, Visit, at_round, identity
 from crossnn.runs.wire import failure
 from crossnn.timing.guard import Guard, disturbed, foreign
 from crossnn.timing.results import WIDTH, Measured, median_interval
@@ -96,8 +96,7 @@ def time_cells(
 
 def contest_of(cell: Cell) -> tuple[Any, ...]:
     """Equal for cells that do the same work."""
-    assert cell.timed is not None
-    return (cell.spec, cell.timed.phase, cell.timed.batch, cell.dtype, cell.device, cell.threads)
+    return Identity(**identity(cell)).contest
 
 
 def _left_out(cell: Cell, reason: str, sink: Sink) -> None:

@@ -1,0 +1,86 @@
+"""`crossnn verify`: sheets of claims as printed on slides, each judged by the oracle. No framework takes part."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from crossnn.errors import CrossnnError, unknown
+
+BUILT_IN = "lectures"
+
+
+@click.command()
+@click.argument("sheets", nargs=-1, required=True, metavar="SHEET.toml ...")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Only the claim of this id; repeatable.")
+@click.option("--explain", "explained", multiple=True, metavar="ID", help="How the verdict on this claim was reached, "
+              "with the arithmetic of a counterexample; repeatable.")  # fmt: skip
+@click.option("--json", "json_file", metavar="FILE", help="Write every finding as one JSON document; - is standard "
+              "output.")  # fmt: skip
+@click.option("--html", "html_file", metavar="FILE", help="Write a page with every claim, and each refutation "
+              "explained.")  # fmt: skip
+@click.pass_context
+def verify(
+    ctx: click.Context, /, sheets: Sequence[str], ids: Sequence[str], explained: Sequence[str],
+    json_file: str | None, html_file: str | None,
+) -> None:  # fmt: skip
+    """Verify the claims of SHEET.toml: derivatives, gradients, equalities, orderings, printed numbers, update rules.
+
+    `lectures` is the sheet that comes with crossnn: what five university lectures print. Verdicts: VERIFIED; REFUTED,
+    with the simplest counterexample and where the claim does hold; UNSAFE: right, but not in floating point as printed;
+    UNDECIDED. Exit code 1 where anything is refuted.
+    """
+    from crossnn.claims.explain import explain
+    from crossnn.claims.judge import Finding, judge
+    from crossnn.claims.report import HEADERS, as_json, page, rows, summary
+    from crossnn.claims.sheet import Claim, read_sheet, sheet_of
+    from crossnn.report.document import plain_table, to_html
+
+    claims: list[Claim] = []
+    for sheet in sheets:
+        if sheet == BUILT_IN:
+            text = resources.files("crossnn.specs").joinpath(f"{BUILT_IN}.toml").read_text("utf-8")
+            claims += sheet_of(text, f"{BUILT_IN}.toml")
+        else:
+            claims += read_sheet(sheet)
+    known = [claim.id for claim in claims]
+    for one in (*ids, *explained):
+        if one not in known:
+            raise CrossnnError(unknown("claim", one, known))
+    wanted = [claim for claim in claims if not (ids or explained) or claim.id in (*ids, *explained)]
+    for file in (json_file, html_file):
+        if file not in (None, "-"):
+            Path(str(file)).touch()
+    findings: list[Finding] = []
+    interrupted = False
+    try:
+        with click.progressbar(wanted, label="verifying", file=sys.stderr) as bar:
+            for claim in bar:
+                findings.append(judge(claim))
+    except KeyboardInterrupt:
+        interrupted = True
+    to_stderr = json_file == "-"
+    others = [one for one in findings if one.id not in explained]
+    if others:
+        click.echo(plain_table(HEADERS, rows(others)) + "\n", err=to_stderr)
+    for claim, finding in zip(wanted, findings, strict=False):
+        if claim.id in explained:
+            click.echo("\n".join(explain(claim, finding)) + "\n", err=to_stderr)
+    click.echo(summary(findings) + ("; interrupted" if interrupted else ""), err=to_stderr)
+    if json_file:
+        text = json.dumps(as_json(findings, sheets), indent=1)
+        if to_stderr:
+            click.echo(text)
+        else:
+            Path(json_file).write_text(text + "\n", "utf-8")
+    if html_file:
+        title = "What the five lectures say, and what holds" if sheets == (BUILT_IN,) else "Claims, verified"
+        Path(html_file).write_text(to_html(page(wanted, findings, title), title), "utf-8")
+    if interrupted:
+        ctx.exit(130)
+    ctx.exit(1 if any(one.verdict == "REFUTED" for one in findings) else 0)

@@ -1,0 +1,1 @@
+"""Graphs as anyone's engine shows them, drawn."""
