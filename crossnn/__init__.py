@@ -8,9 +8,16 @@ Where what is:
     backends    one adapter per framework (the folder backends/ of the repository)
     specs       the specifications themselves (the folder specs/ of the repository)
     parity      from a row to verdicts: inputs, truth, noise, judgement, the registry of known differences
+    claims      sheets of claims as printed on slides: read, tried, refuted with the simplest counterexample
+    questions   claims that only a measurement can judge: protocols, and rules for their verdicts
     experiment  data sets, and what an experiment trains on them
     timing      what is timed, the clock, rounds of visits, what the samples say
     training    the training loop, the reference curve, the verdict on loss curves
+    standalone  one file that runs alone with one framework and prints the same numbers
+    trace       the imperative view: every primitive as it runs
+    drawing     graphs of any engine: laid out, drawn, compared
+    lesson      the lesson: asking the backends, rules for verdicts, the page in two languages
+    pictures    activations, paths of optimizers, decision boundaries, loss curves as SVG
     runs        cells and records; running cells in child processes; the journal of a run folder
     report      records as tables, Markdown and one HTML page
     cli         the commands; api has the same for Python

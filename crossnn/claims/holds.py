@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
-from crossnn.claims.points import Point, arrays, drawn_scalars
+from crossnn.claims.points import Point, arrays, boxed, drawn_scalars
 from crossnn.claims.search import _special_sizes
 from crossnn.claims.statement import MisfitError, Reading, Statement
 from crossnn.claims.truth import Trial
 from crossnn.errors import FormulaError
 
+FIRST = 8
 POINTS = 150
 ARRAY_POINTS = 18
 LEAST = 3
@@ -76,17 +77,28 @@ def _above(one: str, other: str, point: Point) -> Point:
 
 def _holds(trial: Trial, change: Callable[[Point], Point]) -> bool:
     """Whether the claim holds at all points that are changed so; the first that fails ends it."""
-    if trial.statement.scalar:
-        points = [{k: np.asarray(v) for k, v in one.items()} for one in drawn_scalars(list(trial.shapes), POINTS, 7)]
-    else:
-        points = [arrays(trial.shapes, number, 7) for number in range(ARRAY_POINTS)]
-    inside = trial.inside([change(point) for point in points])
     holding = 0
-    for one in trial.outcomes(inside):
-        if one.says in ("fails", "undefined"):
-            return False
-        holding += one.says == "holds"
+    for places in (range(FIRST), range(FIRST, POINTS if trial.statement.scalar else ARRAY_POINTS)):
+        inside = trial.inside([change(_point(trial, place)) for place in places])
+        for one in trial.outcomes(inside):
+            if one.says in ("fails", "undefined"):
+                return False
+            holding += one.says == "holds"
     return holding >= LEAST
+
+
+def _point(trial: Trial, place: int) -> Point:
+    """The drawn point of this number, within the stated bounds."""
+    if trial.statement.scalar:
+        point: Point = {name: np.asarray(value) for name, value in _scalars(tuple(trial.shapes))[place].items()}
+    else:
+        point = arrays(trial.shapes, place, 7)
+    return boxed(point, trial.statement.box, place) if trial.statement.box else point
+
+
+@lru_cache(maxsize=64)
+def _scalars(names: tuple[str, ...]) -> list[dict[str, float]]:
+    return list(drawn_scalars(names, POINTS, 7))
 
 
 def _lengths(statement: Statement, reading: Reading) -> Iterator[str]:

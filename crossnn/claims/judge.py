@@ -9,15 +9,16 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from crossnn.claims.descent import Run, lower_ends, runs
 from crossnn.claims.digits import wrong_digits
 from crossnn.claims.holds import where_it_holds
 from crossnn.claims.rounded import only_rounded
 from crossnn.claims.search import Found, search
 from crossnn.claims.sheet import Claim
 from crossnn.claims.statement import MisfitError, Statement
-from crossnn.claims.truth import Outcome
+from crossnn.claims.truth import KINK, Outcome
 from crossnn.claims.unsafe import Unsafe, unsafe
-from crossnn.claims.updates import Run, SameAs, runs
+from crossnn.claims.updates import SameAs
 from crossnn.errors import CrossnnError, FormulaError, SpecError
 
 ClaimVerdict = Literal["VERIFIED", "REFUTED", "UNSAFE", "UNDECIDED"]
@@ -88,7 +89,7 @@ def _searched(statement: Statement, found: Found) -> dict[str, Any]:
     if found.failure is None:
         if not found.counts["holds"]:
             return {"verdict": "UNDECIDED", "reason": _nothing_said(statement, found), **tried}
-        return {**_in_floats(statement, found), **tried}
+        return {**_in_floats(statement, found), "reason": _kinks(found), **tried}
     assert found.trial is not None
     failing = [one for one in found.outcomes if one.says in ("fails", "undefined")]
     if type(statement) is Statement and len(found.trials) == 1:
@@ -112,6 +113,17 @@ def _in_floats(statement: Statement, found: Found) -> dict[str, Any]:
     if not failures:
         return {"verdict": "VERIFIED"}
     return {"verdict": "UNSAFE", "unsafe": tuple(one.words for one in failures)}
+
+
+def _kinks(found: Found) -> str:
+    """Where a derivative was not judged because there is none."""
+    at = {tuple(sorted((name, number(float(value))) for name, value in one.point.items() if np.shape(value) == ()))
+          for one in found.outcomes if one.confirmed == KINK}  # fmt: skip
+    names = sorted({name for point in at for name, _ in point})
+    fixed = [f"{name} = {values.pop()}" for name in names if len(values := {dict(point)[name] for point in at}) == 1]
+    if not at:
+        return ""
+    return f"at {fixed[0] if fixed else 'kinks'} there is no derivative: not judged there"
 
 
 def _nothing_said(statement: Statement, found: Found) -> str:
@@ -186,6 +198,8 @@ def _converges(claim: Claim) -> dict[str, Any]:
         return {"verdict": "UNDECIDED", "reason": "no hyper-parameters were found in the stated range"}
     chosen = ", ".join(f"{name} = {value:g}" for name, value in customary.items())
     reason = f"with {chosen}, for nothing is said of them" if chosen else ""
+    if not chosen and any(low is None for low in lower_ends(claim)):
+        reason = "a learning rate is positive"
     failed = [one for one in found if not one.converged]
     if not failed:
         return {"verdict": "VERIFIED", "points": len(found), "reason": reason}

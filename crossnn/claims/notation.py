@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 
 from crossnn.errors import FormulaError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
@@ -83,6 +84,7 @@ def read_line(text: str) -> Formula:
     return parse_assignment(plain(text))
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """A text in the grammar of formulas; of an assignment, its right side."""
     check_text(text)

@@ -120,11 +120,28 @@ def _one_hot(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return found.reshape(shape)
 
 
+def boxed(point: Point, box: Mapping[str, tuple[float, float]], number: int) -> Point:
+    """The point with whatever lies outside the stated bounds drawn anew inside them."""
+    changed = dict(point)
+    for name, (low, high) in box.items():
+        value = np.asarray(point[name], float)
+        if np.all((value > low) & (value < high)):
+            continue
+        rng = generator("boxed", number, name)
+        if np.isfinite(low) and np.isfinite(high):
+            drawn = rng.uniform(low, high, value.shape)
+        else:
+            away = 10 ** rng.uniform(-1.5, 1, value.shape)
+            drawn = low + away if np.isfinite(low) else high - away
+        changed[name] = np.where((value > low) & (value < high), value, drawn)
+    return changed
+
+
 def sizes_to_try(names: Sequence[str], fixed: Sequence[int] = ()) -> list[dict[str, int]]:
     """Lengths, so that none is like another by chance: all different, in two orders; then all 1, and all 2."""
     if not names:
         return [{}]
-    different = [2, 3, 4, 5, 6, 7, 8, 9][: len(names)] + [2] * max(0, len(names) - 8)
+    different = [3, 4, 2, 5, 6, 7, 8, 9][: len(names)] + [2] * max(0, len(names) - 8)
     found = [dict(zip(names, different, strict=True)), dict(zip(names, different[::-1], strict=True))]
     found += [dict.fromkeys(names, 1), dict.fromkeys(names, 2)]
     return [one for number, one in enumerate(found) if one not in found[:number]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crossnn.claims.points import DRAWN, Point, arrays, drawn_scalars, simple_scalars, sizes_to_try
+from crossnn.claims.points import DRAWN, Point, arrays, boxed, drawn_scalars, simple_scalars, sizes_to_try
 from crossnn.claims.statement import READINGS, MisfitError, Reading, Sizes, Statement
 from crossnn.claims.truth import Outcome, Trial
 
@@ -116,7 +116,9 @@ def _scalars(trial: Trial) -> Iterator[Point]:
         yield {}
         return
     simple = trial.inside([_as_point(one) for one in simple_scalars(names)])
-    drawn = trial.inside([_as_point(one) for one in drawn_scalars(names, DRAWN)])
+    box = trial.statement.box
+    points = [_as_point(one) for one in drawn_scalars(names, DRAWN)]
+    drawn = trial.inside([boxed(one, box, number) for number, one in enumerate(points)] if box else points)
     if len(simple) + len(drawn) < FEW:
         drawn += trial.inside([_as_point(one) for one in drawn_scalars(names, MANY_DRAWN, 1)])
     yield from simple[: ENOUGH if trial.together else 40]
@@ -130,7 +132,8 @@ def _as_point(values: Mapping[str, float]) -> Point:
 def _arrays(trial: Trial, number: int) -> Iterator[Point]:
     """Fewer points for each further choice of lengths, and more where the domain is narrow."""
     wanted = (14, 6, 5, 5)[min(number, 3)]
-    inside = trial.inside([arrays(trial.shapes, place) for place in range(2 * wanted)])
+    box = trial.statement.box
+    inside = trial.inside([boxed(arrays(trial.shapes, place), box, place) for place in range(2 * wanted)])
     if len(inside) < 3:
         inside += trial.inside([arrays(trial.shapes, place, 1) for place in range(40)])
     if len(inside) < 3:
@@ -152,7 +155,7 @@ def _settled(trial: Trial, outcomes: Sequence[Outcome]) -> list[Outcome]:
             return one
         key = repr(sorted((k, np.sign(v).tolist()) for k, v in one.point.items()))
         if key not in open_:
-            near = [{k: np.asarray(v) * (1 + e) + e for k, v in one.point.items()} for e in NEAR]
+            near = [{k: np.asarray(v) * (1 + e) + 0.7 * e for k, v in one.point.items()} for e in NEAR]
             around = list(trial.outcomes(trial.inside(near)))
             open_[key] = bool(around) and sum(o.says == "undefined" for o in around) * 2 > len(around)
         return one if open_[key] else Outcome("nothing", one.point)

@@ -45,7 +45,8 @@ MAX_AXES = 4
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One claim as printed. `where` are conditions that all must hold; `let` are names for sub-expressions; `shapes`
     gives matrices their lengths, by name (any length) or number; `params` fixes hyper-parameters of an update, or
-    restricts them, as `"0 < lr < 2"` does."""
+    restricts them, as `"0 < lr < 2"` does; `state` is where other names of an update begin: 0, a number, or the
+    parameter, `"w"`."""
 
     id: str
     says: str = ""
@@ -66,7 +67,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     converges: str = ""
     knobs: dict[str, str | bool] = {}
     params: dict[str, float | int | str] = {}
-    state: dict[str, float | int] = {}
+    state: dict[str, float | int | Literal["w", "x"]] = {}
 
     @property
     def kind(self) -> Kind:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
+
+import numpy as np
 
 from crossnn.claims.notation import read, read_line
 from crossnn.claims.sheet import Claim
@@ -20,6 +23,7 @@ from crossnn.errors import FormulaError
 from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import Formula
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, record, topological
+from crossnn.formula.limits import plain_number
 from crossnn.formula.primitives import CONSTANTS, PRIMITIVES
 from crossnn.formula.shapes import Shape
 
@@ -116,6 +120,25 @@ class Statement:
     def _so_far(self) -> list[tuple[str, Formula]]:
         return []
 
+    @cached_property
+    def box(self) -> dict[str, tuple[float, float]]:
+        """The bounds that conditions such as `x > 0` set to single variables."""
+        found: dict[str, tuple[float, float]] = {}
+        for _, one in self.conditions:
+            bound = bound_of(one)
+            if bound is not None and bound.name in self.names:
+                low, high = found.get(bound.name, (-math.inf, math.inf))
+                found[bound.name] = max(bound.low, low), min(bound.high, high)
+        return {name: ends for name, ends in found.items() if ends[0] < ends[1]}
+
+    def within_bounds(self, point: Mapping[str, np.ndarray]) -> bool:
+        """Whether a point keeps every bound of a single variable."""
+        return all(bound.kept(point[bound.name]) for bound in self.bounds)
+
+    @cached_property
+    def bounds(self) -> list[Bound]:
+        return [bound for _, one in self.conditions if (bound := bound_of(one)) and bound.name in self.names]
+
     @property
     def scalar(self) -> bool:
         """Whether every variable is one number."""
@@ -155,13 +178,17 @@ class Statement:
                 texts[key] = say(read(text))
                 if key == "formula":
                     scope["f"] = texts[key]
-            conditions = [say(one) for text, one in self.conditions if not self._is_fixed(one)]
+            conditions = [say(one) for _, one in self.conditions if not (self._is_fixed(one) or self._is_bound(one))]
             comparisons = list(self._compared(texts, arguments, points is not None))
         except FormulaError as error:
             if "shape" in str(error) or "axis" in str(error) or "axes" in str(error):
                 raise MisfitError(str(error)) from None
             raise
         return Recorded(arguments, comparisons, conditions, texts, tape)
+
+    def _is_bound(self, one: Formula) -> bool:
+        bound = bound_of(one)
+        return bound is not None and bound.name in self.names
 
     def _is_fixed(self, one: Formula) -> bool:
         sides = [one.tree.left, one.tree.comparators[0]] if isinstance(one.tree, ast.Compare) else []
@@ -219,13 +246,45 @@ def _texts(claim: Claim) -> Iterator[tuple[str, str]]:
             yield "expression", claim.expression
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A condition between a variable and a number; `strict` where the number itself is outside."""
+
+    name: str
+    low: float
+    high: float
+    strict: bool
+
+    def kept(self, value: np.ndarray) -> bool:
+        low, high = (float(value),) * 2 if value.ndim == 0 else (float(value.min()), float(value.max()))
+        if self.strict:
+            return self.low < low and high < self.high
+        return self.low <= low and high <= self.high
+
+
+@lru_cache(maxsize=1024)
+def bound_of(one: Formula) -> Bound | None:
+    """The bound that a condition is, if it is one."""
+    if not (isinstance(one.tree, ast.Compare) and isinstance(one.tree.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)):
+        return None
+    left, right = one.tree.left, one.tree.comparators[0]
+    less = isinstance(one.tree.ops[0], ast.Lt | ast.LtE)
+    for side, other, above in ((left, right, not less), (right, left, less)):
+        number = plain_number(other)
+        if isinstance(side, ast.Name) and number is not None:
+            strict = isinstance(one.tree.ops[0], ast.Lt | ast.Gt)
+            return Bound(side.id, number if above else -math.inf, math.inf if above else number, strict)
+    return None
+
+
 def fitted(left: Node, right: Node) -> tuple[Node, Node]:
-    """Both sides in one shape: axes of length 1 do not count, and a number stands for all elements."""
+    """Both sides in one shape: axes of length 1 do not count, but a row is no column; a number stands for all
+    elements."""
     one, other = (tuple(length for length in node.shape if length != 1) for node in (left, right))
     if left.shape == right.shape or not one or not other:
         wide = left.shape if len(left.shape) >= len(right.shape) and one else right.shape if other else left.shape
         return _wide(left, wide, one), _wide(right, wide, other)
-    if one != other:
+    if one != other or len(left.shape) == len(right.shape) == 2:
         raise MisfitError(f"the shapes {left.shape} and {right.shape} do not fit: they cannot be equal")
     return left, GRAPH["reshape"](right, shape=left.shape)
 

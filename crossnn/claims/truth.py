@@ -25,7 +25,9 @@ NOTHING = 1e-280
 """Below it, a value is zero for this purpose."""
 STEP_DIGITS = 120
 STEP = "1e-30"
-KINK = 1e-6
+SIDES = 1e-6
+"""Slopes from both sides that differ by more are those of a kink."""
+KINK = "a kink"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class Trial:
 
     def inside(self, points: Sequence[Point]) -> list[Point]:
         """The points that lie in the stated domain."""
+        points = [one for one in points if self.statement.within_bounds(one)]
         if not self.single.conditions or not points:
-            return list(points)
+            return points
         if self.together:
             recorded = self.statement.record(self.sizes, self.reading, len(points))
             found = _values(recorded, recorded.conditions, _stacked(points))
@@ -142,8 +145,8 @@ class Trial:
             return Outcome("nothing", found.point)
         below, above = sides
         scale = max(abs(below), abs(above))
-        if abs(below - above) > KINK * scale and scale > NOTHING:
-            return Outcome("nothing", found.point)
+        if abs(below - above) > SIDES * scale and scale > NOTHING:
+            return Outcome("nothing", found.point, confirmed=KINK)
         slope = (below + above) / 2
         if found.says == "fails" and abs(found.left - slope) <= 1e-12 * max(abs(slope), abs(found.left)):
             return Outcome("holds", found.point)
@@ -170,23 +173,24 @@ def _stacked(points: Sequence[Point]) -> dict[str, np.ndarray]:
 
 
 def _elements(one: Comparison, left: Exact, right: Exact, size: int) -> np.ndarray:
-    """What each element says, as words."""
-    sides = [
-        np.broadcast_to(side, one.left.shape or (size,)).reshape(-1) for side in (left.hi, left.lo, right.hi, right.lo)
-    ]
-    lhi, llo, rhi, rlo = (np.broadcast_to(side, size) for side in sides)
+    """What each element says, as words. Where both sides are no numbers nothing is said; where one is, it is undefined
+    there, or infinite."""
+    shape = one.left.shape or (size,)
+    parts = (np.broadcast_to(side, shape).reshape(-1) for side in (left.hi, left.lo, right.hi, right.lo))
+    lhi, llo, rhi, rlo = (np.broadcast_to(side, size) for side in parts)
+    finite = np.isfinite(lhi), np.isfinite(rhi)
     with np.errstate(all="ignore"):
         error = (lhi - rhi) + (llo - rlo)
         scale = np.maximum(np.abs(lhi), np.abs(rhi))
-        close = (np.abs(error) <= SAME * scale) | (scale < NOTHING) | (lhi == rhi) & (np.abs(error) <= SAME * scale)
-        right_order = close | (error < 0) if one.relation == "at most" else close
-        right_order |= np.isinf(lhi) & (lhi == rhi)
-        if one.relation == "at most":
-            right_order |= (lhi == -np.inf) | (rhi == np.inf)
-    bad_left, bad_right = np.isnan(lhi), np.isnan(rhi)
+        holds = (np.abs(error) <= SAME * scale) | (scale < NOTHING)
+    if one.relation == "at most":
+        holds |= error < 0
+        ordered = (lhi == -np.inf) & ~np.isnan(rhi) | (rhi == np.inf) & ~np.isnan(lhi)
+    else:
+        ordered = np.zeros(size, bool)
     return np.select(
-        [bad_left & bad_right, bad_right & np.isinf(lhi), bad_left & np.isinf(rhi), bad_left | bad_right, right_order],
-        ["nothing", "nothing", "nothing", "undefined", "holds"],
+        [~finite[0] & ~finite[1], ordered, ~finite[0] | ~finite[1], holds],
+        ["nothing", "holds", "undefined", "holds"],
         "fails",
     )
 

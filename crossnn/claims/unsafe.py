@@ -3,7 +3,8 @@
 Each printed expression is computed by NumPy in float64 and float32 along lines through the domain, one variable after
 the other from 1e-12 to 1e7, and compared with arbitrary precision. Inputs beyond that are no input of a network; what
 underflows to zero where the true value is next to nothing is not counted, and neither is a tail: an error is large
-when it is a large part of what the expression is nearby, from half to twice the input.
+when it is a large part of what the expression is nearby, from half to twice the input. But where another expression,
+which is said to be equal, comes out right, a tail is counted too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.claims.points import Point, arrays
+from crossnn.claims.points import Point, arrays, boxed
 from crossnn.claims.statement import Recorded, Statement
 from crossnn.claims.truth import Outcome, Trial
 from crossnn.formula.evaluate import evaluate
-from crossnn.formula.graph import Graph, Node
+from crossnn.formula.graph import Graph
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.oracle import OracleError, at_precision
 from crossnn.formula.precise import ExponentError
@@ -30,6 +31,7 @@ LOST = 0.1
 """The part of the value nearby that an error must be."""
 BASES = 3
 REFINED = 18
+FAR = 1e4
 DTYPES = ("float64", "float32")
 
 
@@ -70,12 +72,15 @@ def unsafe(statement: Statement, trial: Trial, outcomes: Sequence[Outcome]) -> l
 def _bases(trial: Trial, outcomes: Sequence[Outcome]) -> list[Point]:
     """Points of ordinary size at which the claim holds."""
     if not trial.statement.scalar:
-        drawn = trial.inside([arrays(trial.shapes, number, 3) for number in (2, 3, 4, 0, 7)])
-        return drawn[:BASES]
+        box = trial.statement.box
+        return trial.inside([boxed(arrays(trial.shapes, number, 3), box, number) for number in (2, 3, 4, 0, 7)])[:BASES]
     ordinary = [
         one.point for one in outcomes
         if one.says == "holds" and all(0.05 <= abs(float(v)) <= 3 for v in one.point.values())
     ]  # fmt: skip
+    if not ordinary:  # the domain is elsewhere
+        holding = [one.point for one in outcomes if one.says == "holds"]
+        ordinary = sorted(holding, key=lambda point: max((abs(float(v)) for v in point.values()), default=0.0))
     return ordinary[:: max(1, len(ordinary) // BASES)][:BASES]
 
 
@@ -86,6 +91,20 @@ def _failures(
         for base in bases:
             for sign in (1.0, -1.0):
                 yield from _along(statement, trial, key, text, dtype, base, name, sign)
+    if not trial.statement.scalar:
+        yield from _far_from_zero(statement, trial, key, text, dtype, bases)
+
+
+def _far_from_zero(
+    statement: Statement, trial: Trial, key: str, text: str, dtype: str, bases: Sequence[Point]
+) -> Iterator[Unsafe]:
+    """All numbers moved by the same amount: a mean of squares minus the square of the mean has nothing left then."""
+    for base in bases:
+        line = _Line(statement, trial, key, dtype, {k: np.asarray(v) + FAR for k, v in base.items()}, "", 1.0)
+        for one in line.at(np.array([FAR])):
+            if one.bad:
+                what = "cancels" if np.isfinite(one.computed) else "nan"
+                yield Unsafe(text, dtype, what, FAR, "numbers near", one.computed, one.right)
 
 
 def _along(
@@ -143,17 +162,19 @@ class _Line:
             return []
         recorded = self.statement.record(self.trial.sizes, self.trial.reading, len(kept))
         given = {k: np.array([float(points[at][k]) for at in kept]) for k in points[0]}
-        result = _judged(recorded, recorded.texts[self.key], given, self.dtype)
+        result = _judged(recorded, self.key, given, self.dtype)
         if result is None:
             return []
-        computed, right = (dict(zip(kept, np.broadcast_to(one, len(kept)).tolist(), strict=True)) for one in result)
+        computed, right, better = (
+            dict(zip(kept, np.broadcast_to(one, len(kept)).tolist(), strict=True)) for one in result
+        )
         count = len(sizes)
 
         def nearby(place: int) -> list[float]:
             return [right.get(place + shift, 0.0) for shift in (count, 2 * count)]
 
         return [
-            self._sample(size, computed[place], right[place], nearby(place))
+            self._sample(size, computed[place], right[place], [] if better[place] else nearby(place))
             for place, size in enumerate(sizes.tolist())
             if place in computed
         ]
@@ -164,27 +185,31 @@ class _Line:
             values = self._values(size)
             if values is None:
                 continue
-            computed, right = (np.ravel(np.broadcast_to(one, values[1].shape)) for one in values)
+            computed, right, better = (np.ravel(np.broadcast_to(one, values[1].shape)) for one in values)
             with np.errstate(all="ignore"):
                 odd = ~np.isfinite(computed) & np.isfinite(right)
                 place = int(np.argmax(np.where(odd, np.inf, np.nan_to_num(np.abs(computed - right)))))
             scale = float(np.max(np.abs(right[np.isfinite(right)]), initial=0.0))
             one = self._sample(size, float(computed[place]), float(right[place]), [scale])
-            if one.bad and np.isfinite(one.computed):  # a tail, that is next to nothing already at half the size?
+            if (
+                one.bad and np.isfinite(one.computed) and not better[place]
+            ):  # a tail, that is next to nothing already at half the size?
                 half = self._values(size / 2)
                 nearby = [] if half is None else [float(np.max(np.abs(half[1]), initial=0.0))]
                 one = self._sample(size, one.computed, one.right, [scale, *nearby])
             found.append(one)
         return found
 
-    def _values(self, size: float) -> tuple[np.ndarray, np.ndarray] | None:
-        whole = np.asarray(self.base[self.name])
-        scaled = self.sign * whole * (size / max(float(np.max(np.abs(whole), initial=0.0)), 1e-300))
-        point = {**self.base, self.name: scaled}
+    def _values(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        point = dict(self.base)
+        if self.name:
+            whole = np.asarray(self.base[self.name])
+            largest = max(float(np.max(np.abs(whole), initial=0.0)), 1e-300)
+            point[self.name] = self.sign * whole * (size / largest)
         point = {k: np.asarray(np.asarray(v, self.dtype), float) for k, v in point.items()}
         if not self.trial.inside([point]):
             return None
-        return _judged(self.trial.single, self.trial.single.texts[self.key], point, self.dtype)
+        return _judged(self.trial.single, self.key, point, self.dtype)
 
     def _sample(self, size: float, computed: float, right: float, nearby: Sequence[float]) -> _Sample:
         if not np.isfinite(right) or abs(right) > float(self.limits.max):
@@ -202,16 +227,22 @@ def _kept(trial: Trial, points: Sequence[Point]) -> list[int]:
     return [place for place, one in enumerate(points) if id(one) in inside]
 
 
-def _judged(recorded: Recorded, node: Node, given: Any, dtype: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(what NumPy computes, what is right); None where the right value cannot be told."""
-    graph = recorded.graph(node)
+def _judged(recorded: Recorded, key: str, given: Any, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(what NumPy computes, what is right, whether another expression that is said to be equal comes out right there);
+    None where the right value cannot be told."""
+    graph = recorded.graph(recorded.texts[key])
     try:
         (right,) = at_precision(graph, given, DIGITS)
     except (ExponentError, OracleError):
         return None
+    true = np.asarray(right, dtype=object).astype(np.float64)
+    better = np.zeros(true.shape, bool)
     with np.errstate(all="ignore"):
-        true = np.asarray(right, dtype=object).astype(np.float64)
-        return np.asarray(_in(graph, given, dtype), np.float64), true
+        for other, node in recorded.texts.items():
+            if other != key and key.startswith("equal") and node.shape == recorded.texts[key].shape:
+                error = np.abs(np.asarray(_in(recorded.graph(node), given, dtype), np.float64) - true)
+                better = better | (error <= LOST / 100 * np.abs(true))
+        return np.asarray(_in(graph, given, dtype), np.float64), true, better
 
 
 def _in(graph: Graph, given: Any, dtype: str) -> Any:

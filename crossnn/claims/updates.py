@@ -1,21 +1,15 @@
-"""Claims about update rules: that a rule is an optimizer of the catalogue, or that it finds a minimum.
+"""Update rules as printed, and the claim that a rule is an optimizer of the catalogue.
 
 `same_as` becomes an equality like any other: the rule and the specification are unrolled for some steps from the same
 parameter, with the same gradients, and the parameters after each step are compared for every value of the
 hyper-parameters. Where the rule asks for the gradient at another point than its parameter, gradients come from a
 polynomial, and what is compared are the points at which it is asked for: Nesterov's method has a name for either point.
-
-`converges` is tried by running the rule: from several starts, for hyper-parameters all over the stated range.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from crossnn.catalogue.build import settings
 from crossnn.catalogue.load import load_catalogue
@@ -23,25 +17,13 @@ from crossnn.catalogue.rows import Optimizer
 from crossnn.catalogue.updates import record_update
 from crossnn.claims.elsewhere import without_gradients
 from crossnn.claims.notation import read, read_line
-from crossnn.claims.points import drawn_scalars
 from crossnn.claims.sheet import Claim, split_chain
 from crossnn.claims.statement import Comparison, Reading, Recorded, Sizes, Statement, fitted
 from crossnn.errors import SpecError, choices, unknown
-from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import Formula
 from crossnn.formula.graph import Node, constant, record
 
 STEPS = 4
-RUN = 4000
-CONVERGED = 1e-6
-SHRINKS = 0.9
-"""What is left after all steps, as a part of what was left after half of them: it is on its way."""
-STARTS = (1.0, -2.0, 5.0)
-TRIALS = 40
-CUSTOMARY: Mapping[str, float] = {
-    "lr": 0.1, "alpha": 0.1, "eta": 0.1, "a": 0.1, "learning_rate": 0.1, "rho": 0.9, "beta": 0.9, "beta1": 0.9,
-    "momentum": 0.9, "mu": 0.9, "gamma": 0.9, "beta2": 0.999, "eps": 1e-8, "epsilon": 1e-8,
-}  # fmt: skip
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "lr": ("lr", "alpha", "eta", "learning_rate", "a", "rate", "gamma", "epsilon"),
     "rho": ("rho", "beta", "mu", "momentum", "gamma", "alpha", "decay"),
@@ -133,8 +115,11 @@ class SameAs(Statement):
         scope: dict[str, Node] = {name: arguments[name] for name in self.hypers}
         scope.update({name: constant(tape, float(value), repr(value)) for name, value in self.fixed_numbers.items()})
         ours = {self.rule.parameter: arguments[self.rule.parameter]}
-        ours.update({name: constant(tape, self.claim.state.get(name, 0.0), "") for name in self.rule.state})
-        hyper = {**{name: constant(tape, value, name=name) for name, value in self.hyper.items()},
+        for name in self.rule.state:
+            start = self.claim.state.get(name, 0.0)
+            same = isinstance(start, str)
+            ours[name] = ours[self.rule.parameter] if same else constant(tape, float(start), repr(start))
+        hyper = {**{name: constant(tape, value, repr(value), name) for name, value in self.hyper.items()},
                  **{of_row: scope[name] for name, of_row in self.meant.items()}}  # fmt: skip
         theirs: dict[str, Any] = {"w": arguments[self.rule.parameter]}
         theirs.update({slot: self._start(slot, start, hyper, theirs["w"]) for slot, start in self.row.state.items()})
@@ -158,7 +143,7 @@ class SameAs(Statement):
                 comparisons.append(Comparison(f"the parameter after step {number}", left, right))
         conditions = [
             record(read(text), {**scope, **arguments}, tape)
-            for name in self.hypers for text in _natural(name, self.meant.get(name, ""), self.claim)
+            for name in self.hypers for text in natural_range(name, self.meant.get(name, ""), self.claim)
         ]  # fmt: skip
         texts = {f"{one.label}, {side}": getattr(one, side) for one in comparisons for side in ("left", "right")}
         return Recorded(arguments, comparisons, conditions, texts, tape)
@@ -210,7 +195,7 @@ def _meant(names: Sequence[str], params: Sequence[str], claim: Claim) -> dict[st
     return found
 
 
-def _natural(name: str, of_row: str, claim: Claim) -> list[str]:
+def natural_range(name: str, of_row: str, claim: Claim) -> list[str]:
     """The range in which a hyper-parameter makes sense: what the claim says, else between 0 and 1."""
     said = claim.params.get(name)
     if isinstance(said, str):
@@ -219,133 +204,3 @@ def _natural(name: str, of_row: str, claim: Claim) -> list[str]:
     if stated:
         return stated
     return [f"{name} > 0"] if of_row in ("lr", "eps", "weight_decay") else [f"{name} > 0", f"{name} < 1"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a rule: with which hyper-parameters, from where, where it ended, and whether that is the minimum."""
-
-    hyper: Mapping[str, float]
-    start: float
-    end: float
-    steps: int
-    converged: bool
-
-
-def runs(claim: Claim) -> tuple[list[Run], dict[str, float]]:
-    """Runs of a rule on its function, and the customary values of what the claim leaves open."""
-    rule = Rule(claim)
-    function = read(claim.converges)
-    variables = sorted(function.names - {"pi"})
-    if len(variables) != 1:
-        raise SpecError(f"converges: {claim.converges!r} must be a function of one variable, x")
-    own = {name: float(value) for name, value in claim.params.items() if isinstance(value, int | float)}
-    ranged = [name for name in rule.hyper if name not in own and _stated(name, claim)]
-    customary = {name: CUSTOMARY.get(name, 0.5) for name in rule.hyper if name not in own and name not in ranged}
-    step = _compiled(rule, function, variables[0])
-    minimum = _minimum(function, variables[0])
-    found = []
-    for hyper in _hypers(claim, ranged):
-        for start in STARTS:
-            found.append(_run(rule, step, {**own, **customary, **hyper}, hyper, start, minimum, claim))
-    return found, customary
-
-
-def _stated(name: str, claim: Claim) -> bool:
-    return isinstance(claim.params.get(name), str) or any(name in read(text).names for text in claim.conditions)
-
-
-def _hypers(claim: Claim, ranged: Sequence[str]) -> Iterator[dict[str, float]]:
-    """Values all over the stated range: simple ones, drawn ones, and ones near its ends."""
-    if not ranged:
-        yield {}
-        return
-    texts = [*claim.conditions, *(p for name in ranged for p in _natural(name, "", claim))]
-    conditions = [read(text) for text in texts]
-    simple = [dict.fromkeys(ranged, v) for v in (0.5, 1.0, 0.1, 0.9, 1.5, 0.01, 1.9, 1.99, 2.0, 2.1, 2.5, 3.0, -0.5)]
-    candidates = [*simple, *(dict(one) for one in drawn_scalars(ranged, 40 * TRIALS))]
-    inside = [one for one in candidates if all(_true(condition, one) for condition in conditions)]
-    ordinary = [one for one in inside if all(one[name] > 0 for name in ranged if name in ALIASES["lr"])]
-    yield from (ordinary or inside)[:TRIALS]
-
-
-def _true(condition: Formula, values: Mapping[str, float]) -> bool:
-    if not condition.names <= values.keys() | {"pi"}:
-        return True
-    tape: list[Node] = []
-    node = record(condition, {name: constant(tape, value) for name, value in values.items()}, tape)
-    return bool(_number(node))
-
-
-def _number(node: Node) -> float:
-    from crossnn.formula.evaluate import evaluate
-    from crossnn.formula.graph import Graph
-    from crossnn.formula.numpy_meaning import NUMPY
-
-    graph = Graph({}, node, tuple(node.tape))
-    with np.errstate(all="ignore"):
-        return float(evaluate(graph, NUMPY, {}, lambda one: np.float64(one.options["value"])))
-
-
-def _compiled(rule: Rule, function: Formula, variable: str) -> Any:
-    """One step as a NumPy function of names to values."""
-    from crossnn.formula.graph import Graph
-    from crossnn.formula.numpy_meaning import NUMPY
-    from crossnn.formula.source import compile_graph
-
-    names = [rule.parameter, *rule.state, *rule.hyper, "t"]
-
-    def traced(**given: Node) -> dict[str, Node]:
-        tape = given["t"].tape
-
-        def slope(point: Node) -> Node:
-            anchor = point * 1.0
-            value = record(function, {variable: anchor}, tape)
-            return gradients(value, [anchor])[0]
-
-        after = rule.step({**given, "g": slope(given[rule.parameter])}, tape, slope)
-        return {name: after[name] for name in (rule.parameter, *rule.state)}
-
-    return compile_graph(Graph.trace(traced, dict.fromkeys(names, ())), "step", NUMPY)
-
-
-def _minimum(function: Formula, variable: str) -> float:
-    """Where a function of one variable is smallest, between -100 and 100: on a grid, then by finer ones."""
-    from crossnn.formula.graph import Graph
-    from crossnn.formula.numpy_meaning import NUMPY
-    from crossnn.formula.source import compile_graph
-
-    def traced(x: Node) -> Node:
-        return record(function, {variable: x}, x.tape)
-
-    value = compile_graph(Graph.trace(traced, {"x": (2001,)}), "function", NUMPY)
-    low, high = -100.0, 100.0
-    with np.errstate(all="ignore"):
-        for _ in range(12):
-            grid = np.linspace(low, high, 2001)
-            best = int(np.nanargmin(np.broadcast_to(value(grid), grid.shape)))
-            low, high = grid[max(best - 2, 0)], grid[min(best + 2, 2000)]
-    return round(float((low + high) / 2), 7)
-
-
-def _run(
-    rule: Rule, step: Any, values: Mapping[str, float], hyper: Mapping[str, float], start: float, minimum: float,
-    claim: Claim,
-) -> Run:  # fmt: skip
-    names = {rule.parameter: np.float64(start), **{name: np.float64(claim.state.get(name, 0.0)) for name in rule.state}}
-    others = [np.float64(values[name]) for name in rule.hyper]
-    number, halfway = 0, math.inf
-    with np.errstate(all="ignore"):
-        for number in range(1, RUN + 1):
-            names = dict(step(*names.values(), *others, np.float64(number)))
-            now = float(names[rule.parameter])
-            if not math.isfinite(now) or abs(now) > 1e12:
-                break
-            still = abs(now - minimum) < CONVERGED and all(abs(float(names[one])) < 1e3 for one in rule.state)
-            if number == RUN // 2:
-                halfway = abs(now - minimum)
-            if still and number > 20 and abs(now - minimum) < CONVERGED / 10:
-                break
-    end = float(names[rule.parameter])
-    left = abs(end - minimum)
-    return Run(hyper, start, end, number, left < CONVERGED or (number == RUN and left < SHRINKS * halfway))

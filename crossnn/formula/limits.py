@@ -57,24 +57,24 @@ def check_number(text: str, node: ast.expr, value: float) -> None:
 def check_power(text: str, node: ast.BinOp) -> None:
     """`9**9**9` has 370 million digits: refuse powers of plain numbers that no float can hold."""
     try:
-        value = _plain_number(node)
+        value = plain_number(node)
     except OverflowError:
         raise refusal(text, node, "this power of numbers is larger than 1e300") from None
     if value is not None and not abs(value) <= 1e300:
         raise refusal(text, node, "this power of numbers is larger than 1e300")
 
 
-def _plain_number(node: ast.expr, depth: int = 0) -> float | None:
+def plain_number(node: ast.expr, depth: int = 0) -> float | None:
     """The value of an expression of numbers alone, in floating point; None where a name takes part."""
     if depth > MAX_DEPTH:
         return None
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return float(node.value)
     if isinstance(node, ast.UnaryOp):
-        inner = _plain_number(node.operand, depth + 1)
+        inner = plain_number(node.operand, depth + 1)
         return -inner if inner is not None and isinstance(node.op, ast.USub) else inner
     if isinstance(node, ast.BinOp):
-        left, right = _plain_number(node.left, depth + 1), _plain_number(node.right, depth + 1)
+        left, right = plain_number(node.left, depth + 1), plain_number(node.right, depth + 1)
         if left is None or right is None:
             return None
         match node.op:
