@@ -49,6 +49,17 @@ def blobs(request: Request) -> Samples:
     return Samples(single(cloud + np.where(labels[:, None] == 1, 1.5, -1.5)), labels, classes=2)
 
 
+def moons(request: Request) -> Samples:
+    """Two half circles that reach into each other, with noise of standard deviation 0.12: no straight line, and no
+    single ring, separates them."""
+    generator = np.random.default_rng([request.seed, 8])
+    labels = np.arange(250) % 2
+    angle = generator.uniform(0, np.pi, 250)
+    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    cloud = np.where(labels[:, None] == 1, np.array([1.0, 0.5]) - upper, upper)
+    return Samples(single(cloud + 0.12 * generator.normal(size=(250, 2))), labels, classes=2)
+
+
 def groups(request: Request) -> Samples:
     """One yes-or-no feature: 8 of 40 are positive without it, 28 of 40 with it. The best logits are known exactly."""
     x = np.repeat([0.0, 1.0], 40)[:, None]
@@ -121,6 +132,7 @@ SETS: Mapping[str, Source] = {
     "xor_table": truth_xor,
     "xor": xor,
     "blobs": blobs,
+    "moons": moons,
     "groups": groups,
     "scales": scales,
     "linear4": linear4,

@@ -1,113 +1,86 @@
-"""Line charts as SVG text: loss curves, drawn without any library, readable without colour.
+"""Loss curves as SVG text, and beneath them, where there is a reference, how far each of them is from it.
 
-Curves of backends that agree lie on each other, so every backend has a colour and a dash pattern of its own, and later
-curves are drawn thinner: all of them stay visible on one line.
+The curves of correct backends lie on each other; the difference, on a logarithmic axis, shows what separates them, and
+the dotted line where a difference would be too large to be rounding.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 
-WIDTH, HEIGHT = 720, 320
-LEFT, RIGHT, TOP, BOTTOM = 64, 190, 16, 44
+from crossnn.pictures.plot import Panel, Scale, page, scale_of, shortened, strokes, text
 
-STYLES: Mapping[str, tuple[str, str]] = {
-    "numpy": ("#888888", ""),
-    "torch": ("#d1495b", "10 6"),
-    "tensorflow": ("#e08e0b", "3 5"),
-    "jax": ("#2878b5", "12 4 2 4"),
-}
-OTHERS: tuple[tuple[str, str], ...] = (("#3a8f5d", "6 3"), ("#8e5ea2", "2 3"), ("#5b7f95", "14 5"), ("#a0522d", "5 2"))
+WIDTH, HEIGHT, BENEATH = 760.0, 330.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 72.0, 210.0, 18.0, 46.0
+LIMIT = 'class="mark" stroke-width="1.4" stroke-dasharray="2 4"'
+
+Curve = Sequence[float | None]
+Curves = Mapping[tuple[str, str], Curve]
 
 
-def line_chart(curves: Mapping[tuple[str, str], Sequence[float | None]], *, across: str, up: str) -> str:
-    """Curves by (backend, mode) over 1, 2, 3 ...; logarithmic where they span more than a factor of twenty."""
-    values = [v for curve in curves.values() for v in curve if v is not None and math.isfinite(v)]
-    if not values:
+def line_chart(
+    curves: Curves, *, across: str, up: str, reference: tuple[str, str] | None = None, limit: Curve = (),
+    logarithmic: bool | None = None,
+) -> str:  # fmt: skip
+    """Curves by (backend, mode) over 1, 2, 3 ...; if nothing else is said, logarithmic where they span more than a
+    factor of twenty. With a `reference` among them, the differences of the others from it too, and the `limit` of what
+    is called equal."""
+    scale = scale_of((value for curve in curves.values() for value in curve), HEIGHT - BOTTOM, TOP, logarithmic)
+    if scale is None:
         return ""
-    logarithmic = min(values) > 0 and max(values) / min(values) > 20
-    scale = math.log10 if logarithmic else float
-    low, high = scale(min(values)), scale(max(values))
-    if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = low - 0.5, high + 0.5
     longest = max(len(curve) for curve in curves.values())
-
-    def x(step: int) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (step / max(1, longest - 1))
-
-    def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (scale(value) - low) / (high - low))
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'role="img" font-family="system-ui, sans-serif" font-size="12" fill="#808080">',
-        f"<title>{html.escape(up)} over {html.escape(across)}</title>",
-    ]
-    for value, name in _ticks(low, high, logarithmic):
-        at = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
-        parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#808080" stroke-opacity="0.3"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
-    for step in _steps(longest):
-        parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{step + 1}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none" stroke="#808080"/>')
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{html.escape(across)}</text>')
-    parts.append(
-        f'<text x="14" y="{(TOP + HEIGHT - BOTTOM) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(TOP + HEIGHT - BOTTOM) / 2})">{html.escape(up)}</text>'
-    )
-    styles = _styles([backend for backend, _ in curves])
-    for number, ((backend, mode), curve) in enumerate(curves.items()):
-        colour, dash = styles[backend]
-        width = 1.5 + 3.0 * (len(curves) - number) / len(curves)
-        line = f'fill="none" stroke="{colour}" stroke-width="{width:.1f}" stroke-dasharray="{dash or "none"}"'
-        path = _path(
-            [(x(i), y(v)) if v is not None and _drawable(v, logarithmic) else None for i, v in enumerate(curve)]
-        )
-        at = TOP + 10 + 18 * number
-        parts.append(f'<path d="{path}" {line}/>')
-        parts.append(f'<path d="M{WIDTH - RIGHT + 12} {at}h34" {line}/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 52}" y="{at + 4}">{html.escape(f"{backend} {mode}")}</text>')
-    return "\n".join([*parts, "</svg>"])
+    truth = curves[reference] if reference else ()
+    apart = {name: _difference(curve, truth) for name, curve in curves.items() if name != reference} if truth else {}
+    found = [value for curve in (*apart.values(), limit) for value in curve if value]
+    lower = scale_of(found, HEIGHT + BENEATH - BOTTOM, HEIGHT, True) if any(map(any, apart.values())) else None
+    steps = Scale(1.0, max(2.0, float(longest)), LEFT, WIDTH - RIGHT)
+    lines = dict(zip(curves, strokes([backend for backend, _ in curves]), strict=True))
+    parts = _drawn(Panel(steps, scale.with_room(0.03)), curves, lines, "" if lower else across, up)
+    parts += _legend(lines)
+    if lower is None:
+        return page(WIDTH, HEIGHT, f"{up} over {across}", parts)
+    panel = Panel(steps, _widened(lower))
+    parts += _drawn(panel, apart, lines, across, "difference")
+    if limit:
+        parts.append(panel.clipped([panel.curve(enumerate(limit, 1), LIMIT)]))
+        parts.append(f'<path d="M{WIDTH - RIGHT + 12} {HEIGHT + 10}h34" {LIMIT}/>')
+        parts.append(text(WIDTH - RIGHT + 52, HEIGHT + 14, "limit of EQUAL"))
+    same = [" ".join(name) for name, curve in apart.items() if not any(curve)]
+    notes = ["gaps: no difference"] if any(0 in curve for curve in apart.values() if any(curve)) else []
+    notes += ["no difference at all:", *same] if same else []
+    parts += [text(WIDTH - RIGHT + 12, HEIGHT + 34 + 16 * number, words, kind="small")
+              for number, words in enumerate(_few(notes))]  # fmt: skip
+    return page(WIDTH, HEIGHT + BENEATH, f"{up} over {across}, and differences", parts)
 
 
-def _drawable(value: float, logarithmic: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not logarithmic)
+def _difference(curve: Curve, truth: Curve) -> list[float | None]:
+    """Sizes; none where either has no number."""
+    pairs = zip(curve, truth, strict=False)
+    return [None if one is None or other is None else abs(one - other) for one, other in pairs]
 
 
-def _path(points: Sequence[tuple[float, float] | None]) -> str:
-    """A curve with gaps where there is no number; a lone point is a short dash."""
-    drawn, pen = [], "M"
-    for place, point in enumerate(points):
-        if point is None:
-            pen = "M"
-            continue
-        drawn.append(f"{pen}{point[0]:.1f} {point[1]:.1f}")
-        alone = pen == "M" and (place + 1 == len(points) or points[place + 1] is None)
-        drawn.append("h2" if alone else "")
-        pen = "L"
-    return "".join(drawn)
+def _widened(scale: Scale) -> Scale:
+    """Whole powers of ten at both ends, at least two of them."""
+    low, high = math.floor(scale.low), math.ceil(scale.high)
+    return Scale(float(low), float(max(high, low + 2)), scale.start, scale.end, True)
 
 
-def _styles(backends: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The fixed style of the built-in backends; the others take turns."""
-    strangers = [name for name in dict.fromkeys(backends) if name not in STYLES]
-    return {**STYLES, **{name: OTHERS[i % len(OTHERS)] for i, name in enumerate(strangers)}}
+def _drawn(panel: Panel, curves: Curves, lines: Mapping[tuple[str, str], str], across: str, up: str) -> list[str]:
+    drawn = [panel.curve(enumerate(curve, 1), lines[name]) for name, curve in curves.items()]
+    return [*panel.axes(across, up, (8, 5)), panel.clipped(drawn)]
 
 
-def _ticks(low: float, high: float, logarithmic: bool) -> list[tuple[float, str]]:
-    """Positions on the scale, and what to write there."""
-    if logarithmic and high - low >= 2:
-        every = max(1, round((high - low) / 6))
-        return [(float(e), f"1e{e}") for e in range(math.ceil(low), math.floor(high) + 1, every)]
-    places = [low + (high - low) * i / 4 for i in range(5)]
-    return [(place, f"{10**place if logarithmic else place:.3g}") for place in places]
+def _legend(lines: Mapping[tuple[str, str], str]) -> list[str]:
+    parts = []
+    every = min(18.0, (HEIGHT - BOTTOM - TOP - 10) / max(1, len(lines) - 1))
+    for number, (name, style) in enumerate(lines.items()):
+        at = TOP + 10 + every * number
+        parts.append(f'<path d="M{WIDTH - RIGHT + 12} {at:.1f}h34" {style}/>')
+        parts.append(text(WIDTH - RIGHT + 52, at + 4, shortened(" ".join(name).strip(), 24)))
+    return parts
 
 
-def _steps(longest: int) -> list[int]:
-    """About eight whole steps, the first and the last among them."""
-    every = max(1, math.ceil((longest - 1) / 8))
-    steps = [*range(0, longest - 1, every), longest - 1]
-    return [s for i, s in enumerate(steps) if i == len(steps) - 1 or longest - 1 - s >= every / 2]
+def _few(lines: Sequence[str], most: int = 7) -> list[str]:
+    """At most so many lines; the last says how many there are besides."""
+    return list(lines) if len(lines) <= most else [*lines[: most - 1], f"and {len(lines) - most + 1} more"]

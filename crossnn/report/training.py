@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from crossnn.parity.rule import FLOOR, LIMIT, ROUNDOFF
+from crossnn.pictures.trained import boundaries_picture, paths_picture
 from crossnn.report.chart import line_chart
 from crossnn.report.document import Block, Figure, Heading, Table, Text
 from crossnn.report.families import about, by_spec, family_blocks, family_of, printed_table
@@ -30,10 +32,20 @@ def training_blocks(trainings: Sequence[Training], records: Sequence[Record] = (
             Text(_coincidence(group)),
             *_printed(group),
             *_figures(experiment, group),
+            *_pictures({experiment: group}, experiment, _file_name(experiment)),
         ]
     for family, groups in families.items():
-        blocks += family_blocks(family, groups, f"family-{_file_name(family.replace('*', '').strip('-'))}")
+        name = _file_name(family.replace("*", "").strip("-"))
+        blocks += [*family_blocks(family, groups, f"family-{name}"), *_pictures(groups, family, name)]
     return blocks
+
+
+def _pictures(groups: Mapping[str, Sequence[Training]], title: str, name: str) -> Iterator[Block]:
+    """The paths of studies of two parameters, the boundaries of networks of two inputs; nothing else has any."""
+    for kind, draw in (("path", paths_picture), ("boundary", boundaries_picture)):
+        svg, caption = draw(groups, title)
+        if svg:
+            yield Figure(f"{kind}-{name}.svg", svg, caption)
 
 
 def _printed(group: Sequence[Training]) -> list[Block]:
@@ -112,13 +124,28 @@ def _figures(experiment: str, group: Sequence[Training]) -> list[Block]:
     for dtype in dtypes:
         seed = min(training.seed for training in group if training.dtype == dtype)
         across = "step" if all(len(t.loss) == t.steps for t in group) else "epoch"
-        curves = {_who(t): t.loss for t in group if t.dtype == dtype and t.seed == seed}
-        svg = line_chart(curves, across=across, up="training loss")
+        curves = {_who(t): t.loss for t in group if t.dtype == dtype and t.seed == seed and t.backend != ORACLE}
+        reference = next((t for t in group if t.backend == ORACLE and t.seed == seed), None)
+        if reference:
+            curves[_who(reference)] = reference.loss
+        svg = line_chart(
+            curves, across=across, up="training loss", reference=_who(reference) if reference else None,
+            limit=_limit(reference, dtype) if reference else (),
+        )  # fmt: skip
         if svg:
             suffix = f"-{dtype}" if len(dtypes) > 1 else ""
             caption = f"Training loss of {experiment}, {dtype}, seed {seed}: {len(curves)} curves"
             figures.append(Figure(f"loss-{_file_name(experiment)}{suffix}.svg", svg, caption))
     return figures
+
+
+def _limit(reference: Training, dtype: str) -> list[float | None]:
+    """The largest difference from the reference that is EQUAL, point by point."""
+    pairs = zip(reference.loss, reference.noise, strict=False)
+    return [
+        None if truth is None or noise is None else LIMIT * ROUNDOFF[dtype] * max(noise, FLOOR * abs(truth))
+        for truth, noise in pairs
+    ]
 
 
 def _file_name(name: str) -> str:

@@ -41,6 +41,7 @@ class Walk:
     evaluations: dict[str, list[float]] = field(default_factory=dict)
     ending: np.ndarray = field(default_factory=lambda: np.zeros(0))
     params: dict[str, np.ndarray] = field(default_factory=dict)
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
     step_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -80,7 +81,7 @@ def walk(problem: Problem, machine: Machine) -> Walk:
         evaluate()
     if not problem.epochs:
         evaluate()
-    found.params = map_tree(machine.array, params)
+    found.params, found.layers = (map_tree(machine.array, tree) for tree in (params, layers))
     if isinstance(problem, StudyTask):
         found.ending = np.stack(path if problem.whole_path else path[-1:])
     elif machine.answer is not None and problem.ending is not None:

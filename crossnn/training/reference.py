@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from crossnn.experiment.plane import Survey, surface, survey_of
 from crossnn.experiment.problem import Problem
+from crossnn.experiment.study import PARAM, StudyTask
 from crossnn.formula.noise import noisy_meaning
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import compile_graph
@@ -38,7 +41,7 @@ def reference_training(cell: Cell, problem: Problem) -> Training:
                 for total, one, still in zip(spread, _points(noisy), _points(quiet), strict=True)
             ]
     noise, held_out_noise, ending_noise = (numbers(total / (np.sqrt(RUNS) * DISTURBANCE)) for total in spread)
-    row, ending = problem.row, problem.ending
+    row, ending, survey = problem.row, problem.ending, survey_of(problem)
     truth = quiet.ending if ending is None or ending.truth is None else ending.truth
     held_out = quiet.evaluations.pop("loss", [])
     return Training(
@@ -46,12 +49,21 @@ def reference_training(cell: Cell, problem: Problem) -> Training:
         spec_sha=row.sha, loss=numbers(quiet.loss), held_out_loss=numbers(held_out),
         metrics={name: numbers(values) for name, values in quiet.evaluations.items()} | measures(problem, quiet.params),
         ending=numbers(truth), noise=noise, held_out_noise=held_out_noise, ending_noise=ending_noise,
-        about=About(
-            kind=row.kind, parameters=sum(one.size for one in problem.params.values()),
-            ending=ending.name if ending else "", printed=row.printed, source=row.source,
-            family=row.family, varied=row.varied,
-        ),
+        surface=surface(survey, compile_graph(survey.graph, "surface", NUMPY), quiet.params, quiet.layers)
+        if survey else (),
+        about=about_of(problem, survey),
         first_step_seconds=0.0, step_seconds=0.0, seconds=quiet.seconds, steps=quiet.steps,
+    )  # fmt: skip
+
+
+def about_of(problem: Problem, survey: Survey | None = None) -> About:
+    """What a report says of the row that is trained."""
+    row, ending = problem.row, problem.ending
+    drawn = isinstance(problem, StudyTask) and problem.params[PARAM].shape == (2,) and problem.whole_path
+    return About(
+        kind=row.kind, parameters=sum(one.size for one in problem.params.values()),
+        ending=ending.name if ending else "", printed=row.printed, source=row.source, family=row.family,
+        varied=row.varied, study=msgspec.to_builtins(row) if drawn else {}, plane=survey.plane if survey else None,
     )  # fmt: skip
 
 

@@ -16,13 +16,15 @@ from crossnn.adapter import Adapter
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Row, Study
 from crossnn.errors import SpecError, UnavailableError
+from crossnn.experiment.plane import Survey, surface, survey_of
 from crossnn.experiment.problem import Problem
 from crossnn.experiment.study import StudyTask
 from crossnn.experiment.task import Task
+from crossnn.formula.graph import map_tree
 from crossnn.parity.backend import started
 from crossnn.parity.compute import function_of
-from crossnn.runs.cell import ORACLE, Cell, Record, Training
-from crossnn.training.loop import Machine, measures, numbers, walk
+from crossnn.runs.cell import ORACLE, Cell, Numbers, Record, Training
+from crossnn.training.loop import Machine, Walk, measures, numbers, walk
 from crossnn.training.reference import reference_training
 from crossnn.training.verdict import not_run
 
@@ -95,10 +97,23 @@ def _run(cell: Cell, problem: Problem, adapter: Adapter, facts: dict[str, Any]) 
     found = walk(problem, machine_of(problem, adapter, mode))
     first, later = found.step_seconds[:1], found.step_seconds[1:]
     held_out = found.evaluations.pop("loss", [])
+    survey = survey_of(problem)
     return Training(
         spec=cell.spec, backend=cell.backend, mode=mode, dtype=cell.dtype, device=cell.device, seed=cell.seed,
         spec_sha=problem.row.sha, loss=numbers(found.loss), held_out_loss=numbers(held_out),
         metrics={name: numbers(values) for name, values in found.evaluations.items()} | measures(problem, found.params),
-        ending=numbers(found.ending), first_step_seconds=sum(first),
+        ending=numbers(found.ending), surface=_surface(survey, adapter, found) if survey else (),
+        first_step_seconds=sum(first),
         step_seconds=float(np.median(later or first or [0.0])), seconds=found.seconds, steps=found.steps, facts=facts,
     )  # fmt: skip
+
+
+def _surface(survey: Survey, adapter: Adapter, found: Walk) -> Numbers:
+    """Asked once, in the first mode, of the network that was trained in any."""
+    mode = adapter.modes[0]
+    ask = adapter.compile(function_of(survey.graph, "surface", adapter, mode), mode)
+
+    def function(*trees: Any) -> Any:
+        return adapter.array(ask(*(map_tree(adapter.tensor, tree) for tree in trees)))
+
+    return surface(survey, function, found.params, found.layers)
