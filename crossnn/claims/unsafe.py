@@ -32,6 +32,8 @@ LOST = 0.1
 BASES = 3
 REFINED = 18
 FAR = 1e4
+NONE = 1e-100
+"""Below it a true value is zero, as far as so many digits can tell."""
 DTYPES = ("float64", "float32")
 
 
@@ -102,9 +104,23 @@ def _far_from_zero(
     for base in bases:
         line = _Line(statement, trial, key, dtype, {k: np.asarray(v) + FAR for k, v in base.items()}, "", 1.0)
         for one in line.at(np.array([FAR])):
-            if one.bad:
+            if one.bad and not _ill_conditioned(trial, key, line.base, dtype):
                 what = "cancels" if np.isfinite(one.computed) else "nan"
                 yield Unsafe(text, dtype, what, FAR, "numbers near", one.computed, one.right)
+
+
+def _ill_conditioned(trial: Trial, key: str, point: Point, dtype: str) -> bool:
+    """Whether the value itself changes that much when its inputs are rounded: then no way of writing it helps."""
+    rng = np.random.default_rng(0)
+    unit = float(np.finfo(dtype).eps)
+    moved = {
+        name: np.asarray(value) * (1 + unit * rng.uniform(-1, 1, np.shape(value))) for name, value in point.items()
+    }
+    graph = trial.single.graph(trial.single.texts[key])
+    (here,), (there,) = (at_precision(graph, one, DIGITS) for one in (point, moved))
+    before, after = (np.asarray(one, dtype=object).astype(np.float64) for one in (here, there))
+    with np.errstate(all="ignore"):
+        return bool(np.max(np.abs(after - before), initial=0.0) > LOST / 2 * np.max(np.abs(before), initial=0.0))
 
 
 def _along(
@@ -217,7 +233,7 @@ class _Line:
         if not np.isfinite(computed):
             return _Sample(size, computed, right, True)
         scale = max(abs(right), *(abs(one) for one in nearby if np.isfinite(one)), 0.0)
-        lost = abs(computed - right) > LOST * scale and scale > float(self.limits.tiny) / LOST
+        lost = abs(computed - right) > LOST * scale and scale > max(float(self.limits.tiny) / LOST, NONE)
         return _Sample(size, computed, right, lost)
 
 
