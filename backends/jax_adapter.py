@@ -8,8 +8,8 @@ import importlib.metadata
 import operator
 import os
 import types
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.monitoring
@@ -23,6 +23,10 @@ from crossnn.formula.source import OPERATORS
 
 from .jax_arrays import ARRAYS
 from .jax_windows import WINDOWS, max_pool, max_pool_eager
+
+if TYPE_CHECKING:
+    from crossnn.drawing.view import View
+    from crossnn.trace.executed import Executed
 
 DTYPES = {"float64": "float64", "float32": "float32", "bfloat16": "bfloat16", "tf32": "float32"}
 STAGES = {
@@ -177,6 +181,18 @@ class JaxAdapter(BaseAdapter):
         from . import jax_native
 
         return jax_native.native(self.tensor, kind, name, knobs)
+
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        from . import jax_graphs
+
+        return jax_graphs.views(f, arguments, mode, self.array)
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        from . import jax_trace
+
+        return jax_trace.watched(f, arguments, self.array, cotangent)
 
 
 @functools.cache

@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from crossnn.formula.numpy_meaning import UFUNCS, numpy_meaning
 from crossnn.formula.planned.compiled import Compiled
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.source import OPERATORS
+
+if TYPE_CHECKING:
+    from crossnn.drawing.view import View
+    from crossnn.trace.executed import Executed
 
 DTYPES = ("float64", "float32")
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -159,6 +163,18 @@ class NumpyAdapter(BaseAdapter):
 
             return eager
         raise BackendError(f"numpy has no mode {mode!r}; its modes are {', '.join(self.modes)}")
+
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        from . import numpy_graphs
+
+        return numpy_graphs.views(f, arguments, mode, self.dtype)
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        from . import numpy_graphs
+
+        return numpy_graphs.watched(f, arguments, self.dtype, cotangent)
 
 
 def _symbolic(f: Function, params: Params, data: Sequence[Tree], aux: bool) -> tuple[Any, Params]:

@@ -7,8 +7,8 @@ import functools
 import operator
 import os
 import types
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from crossnn.formula.source import OPERATORS
 from .tensorflow_arrays import ARRAYS
 from .tensorflow_compiled import Compiled
 from .tensorflow_windows import WINDOWS, max_pool, pool_by_slices
+
+if TYPE_CHECKING:
+    from crossnn.drawing.view import View
+    from crossnn.trace.executed import Executed
 
 DTYPES = {"float64": tf.float64, "float32": tf.float32, "bfloat16": tf.bfloat16, "tf32": tf.float32}
 
@@ -194,6 +198,18 @@ class TensorflowAdapter(BaseAdapter):
         from . import tensorflow_native
 
         return tensorflow_native.native(self.dtype, kind, name, knobs)
+
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        from . import tensorflow_graphs
+
+        return tensorflow_graphs.views(f, arguments, mode, self.array)
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        from . import tensorflow_trace
+
+        return tensorflow_trace.watched(f, arguments, self.array, cotangent)
 
 
 def _of_two(function: Function, x: Any, y: Any) -> Tensor:

@@ -9,8 +9,8 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from crossnn.formula.source import OPERATORS
 
 from .torch_arrays import ARRAYS
 from .torch_windows import WINDOWS, conv, max_pool, pool_by_slices
+
+if TYPE_CHECKING:
+    from crossnn.drawing.view import View
+    from crossnn.trace.executed import Executed
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "tf32": torch.float32}
 
@@ -230,6 +234,18 @@ class TorchAdapter(BaseAdapter):
         from . import torch_native
 
         return torch_native.native(self.tensor, kind, name, knobs)
+
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        from . import torch_graphs
+
+        return torch_graphs.views(f, arguments, mode, self.array, lambda one: self.compile(one, "compiled"))
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        from . import torch_trace
+
+        return torch_trace.watched(f, arguments, self.array, cotangent)
 
 
 def _mean(x: Tensor, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:

@@ -14,12 +14,18 @@ and run `crossnn check --backend your.module:YourAdapter`. tests/example_adapter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from crossnn.errors import BackendError
+
+if TYPE_CHECKING:
+    from crossnn.drawing.view import View
+    from crossnn.trace.executed import Executed
 
 Tensor = Any
 Tree = Any
@@ -157,6 +163,17 @@ class Adapter(Protocol):
         """The framework's own implementation of this specification with exactly these knobs and hyper-parameters,
         or None where it has none."""
 
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        """The graphs that the framework makes of `f` in this mode, from what it recorded to what it runs, in order;
+        each is made when it is asked for. One that cannot be made here has no vertices and says why in its note."""
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        """The result of `f`, run as in the first mode, and every operation as it ran, the arguments before them. With
+        a `cotangent`, an array like the first tensor of the result, also the gradient of the sum of their product with
+        respect to every value that has one. An adapter without it is traced by its primitives, without gradients."""
+
 
 class BaseAdapter:
     """What most adapters have in common; override what differs."""
@@ -194,3 +211,11 @@ class BaseAdapter:
 
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         return None
+
+    def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
+        return iter(())
+
+    def watched(
+        self, f: Function, arguments: Sequence[Tree], cotangent: np.ndarray | None = None
+    ) -> tuple[Tree, list[Executed]]:
+        raise BackendError(f"the adapter of {self.name!r} does not tell what it runs: it has no method 'watched'")

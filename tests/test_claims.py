@@ -198,6 +198,7 @@ def test_another_convention_is_named() -> None:
         ({"update": ["w = w - lr*g"], "same_as": "sdg"}, "did you mean 'sgd'"),
         ({"expression": "x + 1", "printed": "2"}, "has no value"),
         ({"expression": "1", "printed": "one"}, "no number"),
+        ({"expression": "1/3", "printed": "0." + 40 * "3"}, "at most 30"),
     ],
 )
 def test_what_cannot_be_judged_is_undecided_with_the_reason(table: dict[str, Any], reason: str) -> None:
@@ -232,6 +233,7 @@ BAD = {
     "same id": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\n[[claim]]\nid = "a"\nequal = ["x", "x"]', "more than once"),
     "no id": ('[[claim]]\nid = " "\nequal = ["x", "x"]', "id is empty"),
     "one side": ('[[claim]]\nid = "a"\nequal = ["x"]', "at least 2"),
+    "too large": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\nshapes = { x = [64, 64, 64] }', "at most 4096"),
     "odd length": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\nshapes = { x = ["n+1"] }', "length"),
     "two lines wrong": ('[[claim]]\nid = "a"\nequal = ["x(", "x"]\n[[claim]]\nid = "b"\nequal = ["y y", "x"]', "(b)"),
 }

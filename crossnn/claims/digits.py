@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from crossnn.claims.statement import Statement
 from crossnn.errors import SpecError
 from crossnn.formula.oracle import exact
 
+MOST = 30
+"""So many digits of a true value are known."""
 LONG = 4
 """From so many significant digits on, a constant of a formula is a rounded one."""
 
@@ -84,11 +86,14 @@ def _wrong(index: tuple[int, ...], text: str, true: Decimal | float) -> Wrong | 
     if isinstance(true, float) or not printed.is_finite():
         same = str(float(printed)) == str(float(true))
         return None if same else Wrong(index, text, str(true), str(true), False)
+    if len(printed.as_tuple().digits) > MOST:
+        raise SpecError(f"printed: {text} has {len(printed.as_tuple().digits)} digits; at most {MOST} are compared")
     unit = Decimal((0, (1,), int(printed.as_tuple().exponent)))
-    roundings = [true.quantize(unit, rounding=one) for one in (ROUND_HALF_EVEN, ROUND_HALF_UP)]
+    with localcontext(prec=1000):
+        roundings = [true.quantize(unit, rounding=one) for one in (ROUND_HALF_EVEN, ROUND_HALF_UP)]
+        cut = printed == true.quantize(unit, rounding=ROUND_DOWN)
     if printed in roundings:
         return None
-    cut = printed == true.quantize(unit, rounding=ROUND_DOWN)
     return Wrong(index, text, str(roundings[0]), f"{true:.17g}", cut)
 
 

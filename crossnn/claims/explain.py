@@ -13,7 +13,8 @@ from crossnn.claims.sheet import Claim
 from crossnn.claims.statement import Recorded, Statement
 from crossnn.errors import CrossnnError
 from crossnn.formula.graph import Node, topological
-from crossnn.formula.oracle import at_precision
+from crossnn.formula.oracle import OracleError, at_precision
+from crossnn.formula.precise import ExponentError
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import OPERATORS, to_source
@@ -113,7 +114,11 @@ def _steps(recorded: Recorded, node: Node, given: Mapping[str, Any]) -> Iterator
     if len(steps) > MOST_LINES:
         yield f"    ({len(steps)} steps: too many to show)"
         return
-    values = at_precision(recorded.graph(*steps), given, DIGITS) if steps else []
+    try:
+        values = at_precision(recorded.graph(*steps), given, DIGITS) if steps else []
+    except (ExponentError, OracleError):
+        yield "    (some of its steps are too large to show)"
+        return
     for one in topological([node]):
         if one.operation == "constant":
             names[id(one)] = one.options["text"] or f"{one.options['value']:g}"

@@ -7,6 +7,7 @@ the claim holds at all of them. Of a claim in one variable the ends of its inter
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
@@ -22,6 +23,8 @@ FIRST = 8
 POINTS = 150
 ARRAY_POINTS = 18
 LEAST = 3
+PATIENCE = 3.0
+"""After so many seconds no further conditions are tried."""
 SPAN = 12.0
 GRID = 97
 HALVINGS = 34
@@ -47,14 +50,17 @@ def where_it_holds(statement: Statement, reading: Reading) -> list[str]:
     if statement.scalar and len(statement.names) == 1 and trial.together:
         return found + list(_intervals(trial, statement.names[0]))
     implied: set[str] = set()
+    patient_until = time.monotonic() + PATIENCE
     for name in statement.names:
+        if time.monotonic() > patient_until:
+            return found
         for condition, (move, weaker) in CONDITIONS.items():
             text = condition.format(v=name)
             if text not in implied and _holds(trial, partial(_moved, name, move)):
                 implied |= {one.format(v=name) for one in weaker}
                 found.append(text)
     for one, other in itertools.permutations(statement.names, 2):
-        if trial.shapes[one] != trial.shapes[other]:
+        if trial.shapes[one] != trial.shapes[other] or time.monotonic() > patient_until:
             continue
         if one < other and _holds(trial, partial(_alike, one, other)):
             found.append(f"{one} = {other}")

@@ -19,7 +19,7 @@ from crossnn.claims.statement import MisfitError, Statement
 from crossnn.claims.truth import KINK, Outcome
 from crossnn.claims.unsafe import Unsafe, unsafe
 from crossnn.claims.updates import SameAs
-from crossnn.errors import CrossnnError, FormulaError, SpecError
+from crossnn.errors import CrossnnError
 
 ClaimVerdict = Literal["VERIFIED", "REFUTED", "UNSAFE", "UNDECIDED"]
 VERDICTS: Mapping[ClaimVerdict, str] = {
@@ -67,8 +67,10 @@ def judge(claim: Claim) -> Finding:
     began = time.perf_counter()
     try:
         found = _JUDGES[claim.kind](claim)
-    except (SpecError, FormulaError, CrossnnError) as error:
+    except CrossnnError as error:
         found = {"verdict": "UNDECIDED", "reason": str(error).removeprefix(f"{claim.id}: ")}
+    except (ArithmeticError, MemoryError, RecursionError) as error:
+        found = {"verdict": "UNDECIDED", "reason": f"its numbers are too large to be computed ({type(error).__name__})"}
     return Finding(
         id=claim.id, says=claim.says, claim=claim.text, kind=claim.kind, source=claim.source,
         where=claim.conditions, seconds=time.perf_counter() - began, **found,

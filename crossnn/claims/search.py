@@ -7,6 +7,7 @@ formulas of the size that a slide holds do not agree so often by chance. That is
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ FEW = 12
 """With fewer points inside the domain, more are drawn."""
 MANY_DRAWN = 6000
 ENOUGH = 240
+PATIENCE = 10.0
+"""After so many seconds no further lengths are tried."""
 TRIES = 60
 """So many simpler points are tried in the place of a counterexample."""
 NEAR = (1e-3, -1e-3, 1e-2, -1e-2)
@@ -46,7 +49,10 @@ def search(statement: Statement) -> Found:
     if reading is None:
         return Found(misfit=misfit, fits=_where_it_fits(statement))
     found = Found()
+    patient_until = time.monotonic() + PATIENCE
     for number, sizes in enumerate(sizes_to_try(statement.sizes)):
+        if number and time.monotonic() > patient_until:
+            break
         trial = Trial(statement, sizes, reading)
         found.trials.append(trial)
         points = list(_scalars(trial) if statement.scalar else _arrays(trial, number))

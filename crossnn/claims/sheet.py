@@ -14,6 +14,7 @@ Nothing here knows what is true.
 from __future__ import annotations
 
 import ast
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ KINDS: Mapping[Kind, tuple[str, str]] = {
 MAX_BYTES = 1_000_000
 MAX_CLAIMS = 2000
 MAX_AXES = 4
+MAX_ELEMENTS = 4096
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -190,6 +192,8 @@ def _claim(table: Any) -> Claim:
         assignment(line)
     for name, lengths in claim.shapes.items():
         read(name)
+        if math.prod(one if isinstance(one, int) else 4 for one in lengths) > MAX_ELEMENTS:
+            raise SpecError(f"shapes: {name} {lengths} has too many elements; at most {MAX_ELEMENTS}")
         if len(lengths) > MAX_AXES:
             raise SpecError(f"shapes: {name} has {len(lengths)} axes; at most {MAX_AXES}")
         for length in lengths:

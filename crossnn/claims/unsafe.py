@@ -9,6 +9,7 @@ which is said to be equal, comes out right, a tail is counted too.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,8 @@ LOST = 0.1
 """The part of the value nearby that an error must be."""
 BASES = 3
 REFINED = 18
+PATIENCE = 5.0
+"""After so many seconds no further lines are followed."""
 FAR = 1e4
 NONE = 1e-100
 """Below it a true value is zero, as far as so many digits can tell."""
@@ -89,8 +92,11 @@ def _bases(trial: Trial, outcomes: Sequence[Outcome]) -> list[Point]:
 def _failures(
     statement: Statement, trial: Trial, key: str, text: str, dtype: str, bases: Sequence[Point]
 ) -> Iterator[Unsafe]:
+    patient_until = time.monotonic() + PATIENCE
     for name in trial.shapes:
         for base in bases:
+            if time.monotonic() > patient_until:
+                return
             for sign in (1.0, -1.0):
                 yield from _along(statement, trial, key, text, dtype, base, name, sign)
     if not trial.statement.scalar:

@@ -1,0 +1,1 @@
+"""The imperative view: what runs, one operation after the other, with its value, gradient, time and size."""
