@@ -66,7 +66,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "momentum inside": {"update": ["h = alpha*h + eta*g", "w = w - h"], "same_as": "momentum",
                         "knobs": {"form": "inside"}},
     "Nesterov elsewhere": {"update": ["v = rho*v - lr*grad(w + rho*v)", "w = w + v"], "same_as": "nesterov"},
-    "Nesterov uphill": {"same_as": "nesterov_lookahead", "update": ["h = alpha*h + eta*grad(w - alpha*h)", "w = w - h"]},
+    "Nesterov uphill": {"same_as": "nesterov_lookahead",
+                        "update": ["h = alpha*h + eta*grad(w - alpha*h)", "w = w - h"]},
     "descent": {"update": ["x = x - lr*g"], "converges": "x**2/2", "where": "0 < lr < 2"},
     "descent with what is customary": {"update": ["w = w - lr*g"], "converges": "(x - 3)**2"},
 }  # fmt: skip

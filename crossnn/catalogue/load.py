@@ -25,9 +25,9 @@ from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices, u
 
 FILES = (
     "activations", "losses", "regularizers", "constraints", "initializers", "metrics", "layers", "optimizers",
-    "schedules", "clippings", "networks", "experiments", "studies", "timed",
+    "schedules", "clippings", "networks", "experiments", "studies", "timed", "questions",
 )  # fmt: skip
-COMPOSED = ("layer", "network", "experiment", "study")
+COMPOSED = ("layer", "network", "experiment", "study", "question")
 MAX_BYTES = 1_000_000
 
 

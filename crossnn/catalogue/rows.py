@@ -295,13 +295,39 @@ class Study(Trained, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=
         return [("objective", self.objective), *([("closed_form", self.closed_form)] if self.closed_form else [])]
 
 
+class Question(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="question"):
+    """A claim that a measurement can judge: what is said, as printed; what it is taken to mean; the `protocol` that
+    measures it, with `settings`; and the comparisons of measured numbers that are all true where the claim holds. What
+    the verdict is stands nowhere.
+
+    seeds: repetitions of every case. `most` of them must agree. by: what the condition is looked for in, where the
+    claim holds in some cases alone: numbers, or what the protocol varies. backends: who measures; "all" stands for
+    every one. `main` questions are asked where nothing is named."""
+
+    kind: ClassVar[str] = "question"
+    says: str
+    means: str = ""
+    protocol: str
+    holds: list[str]
+    by: list[str] = []
+    settings: dict[str, Any] = {}
+    seeds: int = 10
+    most: float = 0.9
+    backends: list[str] = msgspec.field(default_factory=lambda: ["numpy"])
+    main: bool = False
+
+    @property
+    def summary(self) -> str:
+        return self.says
+
+
 AnyRow = (
     Activation | Loss | Metric | Regularizer | Constraint | Initializer | Layer | Optimizer | Schedule | Clipping
-    | Network | Experiment | Study
+    | Network | Experiment | Study | Question
 )  # fmt: skip
 KINDS = (
     "activation", "loss", "regularizer", "constraint", "initializer", "metric", "layer", "optimizer", "schedule",
-    "clipping", "network", "experiment", "study",
+    "clipping", "network", "experiment", "study", "question",
 )  # fmt: skip
 
 

@@ -12,11 +12,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from crossnn.catalogue.reductions import CLASS_TARGETS, LABELS, REDUCTIONS
-from crossnn.catalogue.rows import VARIABLES, Experiment, Formulated, Layer, Loss, Network, Optimizer, Row, Study
+from crossnn.catalogue.rows import (
+    VARIABLES,
+    Experiment,
+    Formulated,
+    Layer,
+    Loss,
+    Network,
+    Optimizer,
+    Question,
+    Row,
+    Study,
+)
 from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
 from crossnn.formula.grammar import parse
 from crossnn.formula.limits import MAX_ELEMENTS
+from crossnn.questions.protocols import check_question
 
 UPDATE = ("w", "g", "lr", "t")
 """What the update lines of an optimizer are given by name."""
@@ -56,6 +68,8 @@ def check_values(row: Row) -> None:
             check_experiment(row)
         case Study():
             check_study(row)
+        case Question():
+            check_question(row)
 
 
 def _check_kinks(row: Formulated) -> None:

@@ -12,6 +12,7 @@ from crossnn.catalogue.rows import (
     Loss,
     Network,
     Optimizer,
+    Question,
     Reduction,
     Row,
     Trained,
@@ -50,6 +51,11 @@ def describe(row: Row, hyper: Mapping[str, float] | None = None, knobs: Mapping[
         parts += [section(title, text) for title, text in row.texts()]
     elif isinstance(row, Network):
         parts.append(section("layers", "\n".join(_inline(layer) for layer in row.layers)))
+    elif isinstance(row, Question):
+        given = [f"{name} = {value}" for name, value in (("protocol", row.protocol), *row.settings.items())]
+        claim = f"{row.says}\ntaken to mean: {row.means}" if row.means else row.says
+        parts += [section("claim", claim), section("holds where", "\n".join(row.holds))]
+        parts.append(section("measured by", "\n".join([*given, f"repetitions = {row.seeds}"])))
     elif isinstance(row, Trained):
         parts.append(section("made of", "\n".join(made_of(row))))
     chosen = ", ".join(f"{name} = {value}".lower() for name, value in knobs.items())

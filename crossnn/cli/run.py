@@ -6,27 +6,36 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from crossnn.cli.folder import folder_of, opened
 from crossnn.cli.options import Selection, select, selection, split_arguments
 from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
-from crossnn.errors import CrossnnError, NothingRanError
+from crossnn.errors import CrossnnError, NothingRanError, choices
 from crossnn.report.document import plain_table
 from crossnn.runs import journal
 from crossnn.runs.cell import Cell, Training
 
+if TYPE_CHECKING:
+    from crossnn.catalogue.load import Catalogue
+    from crossnn.catalogue.rows import Question
+
 MOST_FAILURES = 10
+LONGEST = 80
+"""Characters of a condition in the table of questions; the report has all of it."""
+QUESTIONS = "questions"
+"""The word that stands for all of them."""
 
 
 @click.command()
-@click.argument("what", nargs=-1, metavar="[EXPERIMENT, STUDY or FILE.toml ...]")
+@click.argument("what", nargs=-1, metavar="[EXPERIMENT, STUDY, QUESTION or FILE.toml ...]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
 @click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
 @click.option("--quick", is_flag=True, help="Check in float64 only.")
-@click.option("--all", "everything", is_flag=True, help="Train all experiments and studies, not the main ones only.")
+@click.option("--all", "everything", is_flag=True, help="Train all experiments and studies and ask all questions, not "
+              "the main ones only.")  # fmt: skip
 @selection
 @click.pass_context
 def run(
@@ -35,8 +44,9 @@ def run(
 ) -> None:  # fmt: skip
     """Check the catalogue, train the experiments on every backend and mode, and write a report.
 
-    Without a name, the whole catalogue is checked and the main experiments and studies are trained (with --all, every
-    one); else the named ones, and of the catalogue what they are made of. The run folder holds results.jsonl (every
+    Without a name, the whole catalogue is checked, the main experiments and studies are trained and the main questions
+    measured (with --all, every one); else the named ones, and of the catalogue what is trained is made of. 'questions'
+    stands for all questions: claims that a measurement can judge. The run folder holds results.jsonl (every
     result as it came), machine.json, report.md and report.html.
     """
     from crossnn.report.build import write_report
@@ -68,15 +78,28 @@ def _plan(
     """All cells, the kind of every row, and its fingerprint."""
     from crossnn.catalogue.load import load_catalogue
     from crossnn.parity.plan import TRAINED, check_cells, first_steps, train_cells, trained_rows
+    from crossnn.questions.ask import question_cells
 
     catalogue = load_catalogue(files)
+    questions = _questions(catalogue, names, files, everything)
+    asked = bool(names)
+    names = [name for name in names if name != QUESTIONS and catalogue.find(name).kind != "question"]
     for name in names:
         if catalogue.find(name).kind not in TRAINED:
             raise CrossnnError(
                 f"{name!r} is of kind {catalogue.rows[name].kind!r}, not an experiment; try 'crossnn check {name}'"
             )
+    measured = question_cells(
+        questions, files=files, backends=chosen.backends, modes=chosen.modes, devices=chosen.devices, seeds=chosen.seeds
+    )
+    if asked and not names:
+        if not measured:
+            raise NothingRanError(
+                f"nothing to run: {choices(row.name for row in questions)}: not for the backends or modes asked for"
+            )
+        return _with_facts(measured, chosen, catalogue)
     trained = [row.name for row in trained_rows(catalogue, names, files, everything)]
-    whole = [name for name, row in catalogue.rows.items() if row.kind not in TRAINED]
+    whole = [name for name, row in catalogue.rows.items() if row.kind not in (*TRAINED, "question")]
     whole += [row.name for row in trained_rows(catalogue, (), files, False)]
     dtypes = ("float64",) if quick and not chosen.dtypes_given else chosen.dtypes
     cells = check_cells(
@@ -98,11 +121,29 @@ def _plan(
         devices=chosen.devices,
         seeds=chosen.seeds,
     )
-    cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings]))
+    cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings, *measured]))
     if not cells:
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
-    kinds = {name: row.kind for name, row in catalogue.rows.items()}
-    return threaded(cells, chosen.threads), kinds, {name: row.sha for name, row in catalogue.rows.items()}
+    return _with_facts(cells, chosen, catalogue)
+
+
+def _with_facts(
+    cells: Sequence[Cell], chosen: Selection, catalogue: Catalogue
+) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
+    rows = catalogue.rows.items()
+    return (
+        threaded(cells, chosen.threads), {name: row.kind for name, row in rows}, {name: row.sha for name, row in rows},
+    )  # fmt: skip
+
+
+def _questions(catalogue: Catalogue, names: Sequence[str], files: Sequence[str], everything: bool) -> list[Question]:
+    """The named questions; else all, or the main ones and those of the user's files."""
+    from crossnn.catalogue.rows import Question
+
+    every = [row for row in catalogue.of_kind("question") if isinstance(row, Question)]
+    if names:
+        return [row for row in every if QUESTIONS in names or row.name in names]
+    return [row for row in every if everything or row.main or row.file in files]
 
 
 def _show(outcome: Outcome, chosen: Selection) -> None:
@@ -124,6 +165,11 @@ def _show(outcome: Outcome, chosen: Selection) -> None:
     for family, groups in families.items():
         table = family_table(groups)
         click.echo(f"{family}\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
+    if outcome.answers:
+        from crossnn.report.questions import answers_table
+
+        table = answers_table(outcome.answers, LONGEST)
+        click.echo(f"questions\n{plain_table(table.headers, table.rows)}\n", err=to_stderr)
     show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
     for backend, reason in chosen.missing.items():
         click.echo(f"NOT-RUN {backend}: {reason}", err=to_stderr)

@@ -19,7 +19,7 @@ from crossnn.report.differences import alike, failures, index, not_run_rows, whe
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
 from crossnn.runs import machine, runner
-from crossnn.runs.cell import ORACLE, Cell, Done, Record, Training
+from crossnn.runs.cell import ORACLE, Answer, Cell, Done, Record, Training
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
@@ -37,6 +37,7 @@ class Outcome:
     cells: list[Done] = field(default_factory=list)
     timings: list[Prepared | Visit] = field(default_factory=list)
     ceilings: list[Ceiling] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
     def add(self, done: Done, records: Sequence[Result]) -> None:
         self.cells.append(done)
@@ -46,6 +47,8 @@ class Outcome:
                     self.records.append(record)
                 case Training():
                     self.trainings.append(record)
+                case Answer():
+                    self.answers.append(record)
 
     def judge_curves(self) -> None:
         """Judge the loss curves, once all of them and their references are here."""
@@ -60,7 +63,8 @@ class Outcome:
 
     @property
     def nothing_ran(self) -> bool:
-        return nothing_ran(self.records) and all(one.backend == ORACLE for one in self.trainings)
+        trained = any(one.backend != ORACLE for one in self.trainings)
+        return nothing_ran(self.records) and not trained and not self.answers
 
 
 def threaded(cells: Sequence[Cell], threads: int) -> list[Cell]:
@@ -100,7 +104,12 @@ def conclude(outcome: Outcome, chosen: Selection, began: float, arguments: Seque
         ]
         reasons = list(dict.fromkeys(f"{one.backend}: {one.message}" for one in said if one.message))
         raise NothingRanError("nothing could run: " + ("; ".join(reasons[:5]) or "no cell was selected"))
-    click.echo(f"{sentence(outcome.records)} {time.monotonic() - began:.0f} s.", err=chosen.json_file == "-")
+    found = [sentence(outcome.records)] if outcome.records or not outcome.answers else []
+    if outcome.answers:
+        from crossnn.report.questions import answers_sentence
+
+        found.append(answers_sentence(outcome.answers))
+    click.echo(f"{' '.join(found)} {time.monotonic() - began:.0f} s.", err=chosen.json_file == "-")
     return code
 
 
@@ -174,6 +183,7 @@ def _write_json(outcome: Outcome, chosen: Selection, code: int, arguments: Seque
         "counts": counts(outcome.records),
         "records": outcome.records,
         "trainings": outcome.trainings,
+        **({"answers": outcome.answers} if outcome.answers else {}),
         "cells": outcome.cells,
         **({"timings": outcome.timings, "ceilings": outcome.ceilings} if outcome.timings else {}),
     }

@@ -8,7 +8,7 @@ import msgspec
 
 from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Activation, Loss, Regularizer, Row, Schedule, Trained
+from crossnn.catalogue.rows import Activation, Loss, Question, Regularizer, Row, Schedule, Trained
 from crossnn.errors import CrossnnError, choices
 from crossnn.runs.cell import ORACLE, Cell, Implementation
 
@@ -19,10 +19,17 @@ NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
 def chosen_rows(catalogue: Catalogue, names: Sequence[str], files: Sequence[str]) -> list[Row]:
     """The named rows; else those of the files; else all, of those that are trained the main ones."""
     if names:
-        return [catalogue.find(name) for name in names]
-    if files:
-        return [row for file in files for row in catalogue.of_file(file)]
-    return [row for row in catalogue.rows.values() if not isinstance(row, Trained) or row.main]
+        rows = [catalogue.find(name) for name in names]
+        asked = [row.name for row in rows if isinstance(row, Question)]
+        if asked:
+            raise CrossnnError(f"{choices(asked)}: a question is measured, not checked; try 'crossnn run {asked[0]}'")
+        return rows
+    rows = [row for file in files for row in catalogue.of_file(file)] if files else [*catalogue.rows.values()]
+    questions = [row for row in rows if isinstance(row, Question)]
+    if rows and len(questions) == len(rows):
+        raise CrossnnError(f"{choices(files)}: questions only, which are measured, not checked; try 'crossnn run'")
+    rows = [row for row in rows if not isinstance(row, Question)]
+    return rows if files else [row for row in rows if not isinstance(row, Trained) or row.main]
 
 
 def modes_of(backend: str, wanted: Sequence[str] | None, slow: bool) -> list[str]:

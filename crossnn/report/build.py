@@ -10,12 +10,14 @@ from typing import Any
 from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
 from crossnn.report.document import Block, Code, Figure, Heading, Table, Text, to_html, to_markdown
+from crossnn.report.questions import LEGEND as QUESTIONS
+from crossnn.report.questions import answers_sentence, question_blocks
 from crossnn.report.summary import columns, counts, matrices, nothing_ran, sentence
 from crossnn.report.timing import LEGEND as TIMING
 from crossnn.report.timing import timing_blocks
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
-from crossnn.runs.cell import ORACLE, Record, Training
+from crossnn.runs.cell import ORACLE, Answer, Record, Training
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.timing.results import WIDTH, Contest, contests, measured
 from crossnn.training.verdict import judge_curves
@@ -34,6 +36,7 @@ class Run:
     contests: Sequence[Contest] = ()
     timings: Sequence[Prepared | Visit] = ()
     ceilings: Sequence[Ceiling] = ()
+    answers: Sequence[Answer] = ()
 
 
 def read_run(folder: Path) -> Run:
@@ -44,7 +47,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         [*contents.records, *curves], trainings, machine.read(folder), contents.dropped,
         contests(*measured(contents.entries), ceilings), [one for one in every if isinstance(one, Prepared | Visit)],
-        ceilings,
+        ceilings, [one for one in every if isinstance(one, Answer)],
     )  # fmt: skip
 
 
@@ -77,15 +80,18 @@ def blocks(run: Run) -> list[Block]:
     content: list[Block] = [Heading(1, TITLE), *(Text(line) for line in _outcome(run)), Text(_header(run.machine))]
     if run.note:
         content.append(Text(run.note))
-    if run.records:
+    judged = [record for record in run.records if record.kind != "question"]
+    if judged:
         content += [Heading(2, "Verdicts"), Text(LEGEND)]
-    for (kind, dtype), table in matrices(run.records).items():
+    for (kind, dtype), table in matrices(judged).items():
         content += [Heading(3, f"{kind or 'other'}, {dtype}"), table]
     differences = [*failure_blocks(run.records), *known_blocks(run.records), *kink_blocks(run.records)]
     content += [Heading(2, "Differences"), *differences] if differences else []
     content += (
         [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings, run.records)] if run.trainings else []
     )
+    if run.answers:
+        content += [Heading(2, "Questions"), Text(QUESTIONS), *question_blocks(run.answers)]
     if run.contests:
         content += [Heading(2, "Timing"), Text(TIMING), *timing_blocks(run.contests, WIDTH)]
     content += not_run_blocks(run.records)
@@ -94,6 +100,14 @@ def blocks(run: Run) -> list[Block]:
 
 def _outcome(run: Run) -> list[str]:
     """What a reader wants to know first."""
+    questions = [answers_sentence(run.answers)] if run.answers else []
+    if questions and nothing_ran(run.records) and not run.trainings:
+        asked = ", ".join(dict.fromkeys(one.backend for one in run.answers))
+        return (
+            [*questions, sentence(run.records), f"Asked of {asked}."]
+            if run.records
+            else [*questions, f"Asked of {asked}."]
+        )
     failed = counts(record for record in run.records if record.failed)
     listed = ", ".join(f"{number} {verdict}" for verdict, number in failed.items())
     if nothing_ran(run.records):
@@ -109,7 +123,8 @@ def _outcome(run: Run) -> list[str]:
     where = "; ".join(
         f"{backend}: {', '.join(filter(None, found)) or 'first mode'}" for backend, found in modes.items()
     )
-    return [f"{first} {sentence(run.records)}", f"Ran on {where}." if where else "Ran on no backend."]
+    ran_on = f"Ran on {where}." if where else "Ran on no backend."
+    return [f"{first} {sentence(run.records)}", *questions, ran_on]
 
 
 LEGEND = (

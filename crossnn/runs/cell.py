@@ -44,7 +44,7 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work for one backend; `left_out` is the reason why it is planned and not done."""
 
-    task: Literal["check", "train", "time"]
+    task: Literal["check", "train", "time", "question"]
     spec: str
     backend: str
     implementation: Implementation = "formula"
@@ -112,9 +112,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 Numbers = tuple[float | None, ...]
 
 
+class Plane(msgspec.Struct, frozen=True, kw_only=True):
+    """A square of the plane over which a network of two inputs is asked for its answers: `side` points each way around
+    (x, y), `half` to either side. The answer is yes above `level`; samples are x, y, and 1 where yes is right."""
+
+    x: float
+    y: float
+    half: float
+    side: int
+    level: float
+    samples: tuple[tuple[float, float, int], ...] = ()
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What a report says of a trained row: its kind, how many parameters it trains, what its ending is called, what a
-    lecture printed, its source, and its place in a family."""
+    lecture printed, its source, and its place in a family. For its pictures: the row of a study of two parameters, the
+    plane of a network of two inputs."""
 
     kind: str = "experiment"
     parameters: int = 0
@@ -123,6 +136,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     family: str = ""
     varied: dict[str, str | float] = {}
+    study: dict[str, Any] = {}
+    plane: Plane | None = None
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +146,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
     `ending` is what the training arrived at where that is known (the answers of a linear network, the path of a study).
     The backend `oracle` is the reference: NumPy's float64 curves and the exact ending, each with the scale of
-    legitimate rounding; everything else is judged against it. It carries what the report says about the row."""
+    legitimate rounding; everything else is judged against it. It carries what the report says about the row.
+    `surface` is what a network of two inputs answers over a square of the plane, row by row from below."""
 
     record: Literal["training"] = "training"
     spec: str
@@ -145,6 +161,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     held_out_loss: Numbers
     metrics: dict[str, Numbers]
     ending: Numbers = ()
+    surface: Numbers = ()
     noise: Numbers = ()
     held_out_noise: Numbers = ()
     ending_noise: Numbers = ()
@@ -154,6 +171,38 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     steps: int
     curve_r: float | None = None
+    facts: dict[str, Any] = {}
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One case of a question: what was varied, the numbers measured there by repetition, and in how many of these the
+    claim holds."""
+
+    at: dict[str, float | str]
+    numbers: dict[str, Numbers]
+    holds: int
+    of: int
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one backend measured for a question. `verdict` and `when` follow from `points` by `rule` (all comparisons
+    true, in `most` of the repetitions), which stand here so that a reader can follow."""
+
+    record: Literal["answer"] = "answer"
+    spec: str
+    spec_sha: str
+    backend: str
+    says: str
+    means: str = ""
+    source: str
+    rule: tuple[str, ...]
+    by: tuple[str, ...]
+    most: float
+    exact: bool
+    verdict: Literal["holds", "holds when", "does not hold here"]
+    when: str
+    points: tuple[Point, ...]
+    seconds: float
     facts: dict[str, Any] = {}
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from crossnn.runs.cell import Cell, Done, Record, Training
+from crossnn.runs.cell import Answer, Cell, Done, Record, Training
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 
-Result = Record | Training | Ceiling | Prepared | Visit
+Result = Record | Training | Answer | Ceiling | Prepared | Visit
 RECORDS: Mapping[str, type[Result] | type[Done]] = {
     "check": Record,
     "training": Training,
+    "answer": Answer,
     "ceiling": Ceiling,
     "prepared": Prepared,
     "visit": Visit,
