@@ -93,13 +93,12 @@ class Statement:
         return list(dict.fromkeys(found))
 
     def _wrt(self) -> str:
-        """What a derivative is taken with respect to: as said, x, or the only variable."""
+        """What a derivative is taken with respect to: as said, else x; of a formula without x, the prediction y, the
+        parameter w, or whatever comes first."""
         names = [name for name in sorted(read(self.claim.formula).names) if name not in CONSTANTS]
         if self.claim.wrt:
             return self.claim.wrt
-        if "x" in names or len(names) != 1:
-            return "x"
-        return names[0]
+        return next((name for name in ("x", "y", "w", "z", *names) if name in names), "x")
 
     def _fixed(self) -> Iterator[tuple[str, Formula]]:
         """Conditions `name == expression`: the name stands for the expression."""

@@ -4,7 +4,8 @@ Each printed expression is computed by NumPy in float64 and float32 along lines 
 the other from 1e-12 to 1e7, and compared with arbitrary precision. Inputs beyond that are no input of a network; what
 underflows to zero where the true value is next to nothing is not counted, and neither is a tail: an error is large
 when it is a large part of what the expression is nearby, from half to twice the input. But where another expression,
-which is said to be equal, comes out right, a tail is counted too.
+which is said to be equal, comes out right, a tail is counted too. What loses its digits because its inputs are rounded
+is no fault of the text.
 """
 
 from __future__ import annotations
@@ -110,23 +111,9 @@ def _far_from_zero(
     for base in bases:
         line = _Line(statement, trial, key, dtype, {k: np.asarray(v) + FAR for k, v in base.items()}, "", 1.0)
         for one in line.at(np.array([FAR])):
-            if one.bad and not _ill_conditioned(trial, key, line.base, dtype):
+            if one.bad and line.blames_the_text(one):
                 what = "cancels" if np.isfinite(one.computed) else "nan"
                 yield Unsafe(text, dtype, what, FAR, "numbers near", one.computed, one.right)
-
-
-def _ill_conditioned(trial: Trial, key: str, point: Point, dtype: str) -> bool:
-    """Whether the value itself changes that much when its inputs are rounded: then no way of writing it helps."""
-    rng = np.random.default_rng(0)
-    unit = float(np.finfo(dtype).eps)
-    moved = {
-        name: np.asarray(value) * (1 + unit * rng.uniform(-1, 1, np.shape(value))) for name, value in point.items()
-    }
-    graph = trial.single.graph(trial.single.texts[key])
-    (here,), (there,) = (at_precision(graph, one, DIGITS) for one in (point, moved))
-    before, after = (np.asarray(one, dtype=object).astype(np.float64) for one in (here, there))
-    with np.errstate(all="ignore"):
-        return bool(np.max(np.abs(after - before), initial=0.0) > LOST / 2 * np.max(np.abs(before), initial=0.0))
 
 
 def _along(
@@ -136,14 +123,14 @@ def _along(
     line = _Line(statement, trial, key, dtype, base, name, sign)
     sizes = SIZES if trial.together else SHORT
     bad = [one for one in line.at(sizes) if one.bad]
-    if not bad:
+    large, small = [one for one in bad if one.size >= 1.0], [one for one in bad if one.size < 1.0]
+    first = next((one for one in (*large, *reversed(small)) if line.blames_the_text(one)), None)
+    if first is None:
         return
-    large = [one for one in bad if one.size >= 1.0]
-    first = large[0] if large else bad[-1]
     good = max([size for size in sizes if size < first.size], default=0.0)
-    for _ in range(REFINED if large else 0):
+    for _ in range(REFINED if first.size >= 1.0 else 0):
         middle = line.at(np.array([(good + first.size) / 2]))
-        if middle and middle[0].bad:
+        if middle and middle[0].bad and line.blames_the_text(middle[0]):
             first = middle[0]
         else:
             good = (good + first.size) / 2
@@ -169,6 +156,33 @@ class _Line:
         self.statement, self.trial, self.key, self.dtype = statement, trial, key, dtype
         self.base, self.name, self.sign = base, name, sign
         self.limits = np.finfo(dtype)
+
+    def point(self, size: float) -> Point:
+        """The point of the line with a variable of this size."""
+        if not self.name:
+            return self.base
+        whole = np.asarray(self.base[self.name])
+        if self.trial.together:
+            return {**self.base, self.name: np.asarray(self.sign * size)}
+        largest = max(float(np.max(np.abs(whole), initial=0.0)), 1e-300)
+        return {**self.base, self.name: self.sign * whole * (size / largest)}
+
+    def blames_the_text(self, one: _Sample) -> bool:
+        """Whether the text is at fault: of a value that changes as much when its inputs are rounded, none is."""
+        return not np.isfinite(one.computed) or not self._ill_conditioned(self.point(one.size))
+
+    def _ill_conditioned(self, point: Point) -> bool:
+        rng = np.random.default_rng(0)
+        unit = float(self.limits.eps)
+        moved = {k: np.asarray(v) * (1 + unit * rng.uniform(-1, 1, np.shape(v))) for k, v in point.items()}
+        graph = self.trial.single.graph(self.trial.single.texts[self.key])
+        try:
+            (here,), (there,) = (at_precision(graph, one, DIGITS) for one in (point, moved))
+        except (ExponentError, OracleError):
+            return True
+        before, after = (np.asarray(one, dtype=object).astype(np.float64) for one in (here, there))
+        with np.errstate(all="ignore"):
+            return bool(np.max(np.abs(after - before), initial=0.0) > LOST / 2 * np.max(np.abs(before), initial=0.0))
 
     def at(self, sizes: np.ndarray) -> list[_Sample]:
         """What comes out for these sizes, where they lie in the domain."""
@@ -223,11 +237,7 @@ class _Line:
         return found
 
     def _values(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        point = dict(self.base)
-        if self.name:
-            whole = np.asarray(self.base[self.name])
-            largest = max(float(np.max(np.abs(whole), initial=0.0)), 1e-300)
-            point[self.name] = self.sign * whole * (size / largest)
+        point = self.point(size)
         point = {k: np.asarray(np.asarray(v, self.dtype), float) for k, v in point.items()}
         if not self.trial.inside([point]):
             return None

@@ -23,6 +23,7 @@ from crossnn.catalogue.validate import check_values
 from crossnn.cli.describe import describe, section
 from crossnn.cli.options import comma_list, parse_setting, split_arguments
 from crossnn.cli.printed import latex_lines
+from crossnn.cli.standalone import show_alone, standalone_options
 from crossnn.errors import BackendError, CrossnnError, SpecError
 from crossnn.formula.cost import cost
 from crossnn.formula.graph import Graph, Node, leaves
@@ -51,34 +52,68 @@ GENERIC: Mapping[str, Any] = {**dict.fromkeys(PRIMITIVES), **OPERATORS}
     is_flag=True,
     help="The symbolic graph before and after each simplification; with --gradient, that of the derivative.",
 )
+@click.option("--svg", metavar="FILE", help="Draw that graph, before and after simplification, into this file.")
+@click.option("--derivation", is_flag=True, help="Derive the derivative line by line, each with its rule.")
+@click.option("--numbers", is_flag=True, help="Put numbers into every line, with its value; also into --derivation.")
+@click.option("--at", multiple=True, metavar="NAME=NUMBER", help="The numbers: --at x=0.5, or all of an array: "
+              "--at x=1,2,3; repeatable; implies --numbers.")  # fmt: skip
 @click.option("--latex", "as_latex", is_flag=True, help="LaTeX alone.")
+@click.option("--picture", metavar="FILE.svg", help="Draw an activation, a schedule, a study or an experiment.")
 @click.option("--knob", multiple=True, metavar="NAME=VALUE", help="Choose a convention or set a hyper-parameter; "
               "repeatable.")  # fmt: skip
+@standalone_options
 def show(
-    names: Sequence[str], backend: Sequence[str], gradient: bool, graph: bool, as_latex: bool, knob: Sequence[str]
-) -> None:
+    names: Sequence[str], backend: Sequence[str], gradient: bool, graph: bool, as_latex: bool, picture: str | None,
+    svg: str | None, derivation: bool, numbers: bool, at: Sequence[str], knob: Sequence[str], standalone: str | None,
+    side_by_side: bool,
+) -> None:  # fmt: skip
     """Show what NAME is: formula, LaTeX, derivative, and with options the graph and the generated code."""
     wanted, files = split_arguments(names)
     catalogue = load_catalogue(files)
     rows = [catalogue.find(name) for name in wanted] or [row for file in files for row in catalogue.of_file(file)]
     given = dict(parse_setting(text) for text in knob)
+    if standalone is not None or side_by_side:
+        click.echo(show_alone(rows, catalogue, backend, given, standalone))
+        return
+    if picture is not None:
+        from crossnn.cli.picture import write_picture
+
+        click.echo(write_picture(rows, given, files, picture))
+        return
+    if svg is not None and as_latex:
+        raise click.UsageError("--latex is LaTeX alone: leave it out, or --svg")
+    graph = graph or svg is not None
+    lines = derivation or numbers or bool(at)
     parts: list[str] = []
     for row in rows:
-        if row.kind not in SHOWABLE and not (given or backend or gradient or graph or as_latex):
+        if row.kind not in SHOWABLE and not (given or backend or gradient or graph or as_latex or lines):
             parts.append(describe(row))
             continue
         hyper = _checked(row, given)
         one = example(row, given)
-        if as_latex:
+        if as_latex and not lines:
             parts += latex_lines(row, one.knobs)
             continue
-        parts.append(describe(row, hyper, one.knobs))
+        if not as_latex:
+            parts.append(describe(row, hyper, one.knobs))
+        if lines:
+            from crossnn.cli.line_by_line import read_line_by_line
+
+            parts += read_line_by_line(row, given, derivation, at if numbers or at else None, as_latex)
+            if as_latex:
+                continue
         if graph:
             parts.append(section("graph", _graph_text(one, gradient)))
+        if svg is not None:
+            from crossnn.cli.line_by_line import write_svg
+
+            fresh = example(row, given)
+            drawn = _derivative(fresh) if gradient else fresh.graph
+            parts.append(write_svg(drawn, svg, [each.name for each in rows]))
         if backend:
             for name in backend:
                 parts += list(_backend_code(one, name, gradient))
-        elif gradient or not graph:
+        elif gradient or not (graph or lines):
             parts.append(section("code", _code(one, gradient)))
     click.echo(("\n" if as_latex else "\n\n").join(parts))
 
