@@ -38,6 +38,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "of another variable": {"formula": "w*exp(-w)", "derivative": "(1 - w)*exp(-w)"},
     "at a kink nothing is claimed": {"formula": "where(x < 0, 0, x)", "derivative": "where(x < 0, 0, 1)"},
     "at a jump neither": {"formula": "where(x < 0, 0, 1)", "derivative": "0*x"},
+    "through a name": {"let": ["out = sigmoid(x)"], "formula": "-(y - out)**2/2",
+                       "derivative": "(y - out)*out*(1 - out)"},
     "of a loss": {"formula": "-(t*log(y) + (1 - t)*log(1 - y))", "derivative": "(y - t)/(y*(1 - y))",
                   "where": "0 < y < 1"},
     "only where it is defined": {"formula": "log(x)", "derivative": "1/x"},

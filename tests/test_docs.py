@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -194,6 +195,13 @@ def test_the_readme_lists_the_whole_catalogue() -> None:
 
 
 BEGIN, END = "<!-- differences: begin -->\n", "\n<!-- differences: end -->"
+
+
+def test_what_is_said_of_the_lectures_is_what_their_report_counts() -> None:
+    said = re.search(r"(\d+) claims as printed: `crossnn verify lectures` refutes (\d+) and\s+finds (\d+) unsafe", TEXT)
+    assert said is not None
+    counts = json.loads((ROOT / "reports" / "lectures" / "claims.json").read_text("utf-8"))["counts"]
+    assert [sum(counts.values()), counts["REFUTED"], counts["UNSAFE"]] == [int(number) for number in said.groups()]
 
 
 def test_the_table_of_differences_is_the_registry() -> None:

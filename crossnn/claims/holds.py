@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from crossnn.claims.points import Point, arrays, boxed, drawn_scalars
+from crossnn.claims.points import Point, arrays, boxed, drawn_scalars, sizes_to_try
 from crossnn.claims.search import _special_sizes
 from crossnn.claims.statement import MisfitError, Reading, Statement
 from crossnn.claims.truth import Trial
@@ -45,8 +45,7 @@ CONDITIONS: Mapping[str, tuple[Move, tuple[str, ...]]] = {
 def where_it_holds(statement: Statement, reading: Reading) -> list[str]:
     """The parts of the domain in which a refuted claim holds, as conditions that were tried; the widest first."""
     found = list(_lengths(statement, reading))
-    sizes = {name: number for number, name in enumerate(statement.sizes, 2)}
-    trial = Trial(statement, sizes, reading)
+    trial = Trial(statement, sizes_to_try(statement.sizes)[0], reading)
     if statement.scalar and len(statement.names) == 1 and trial.together:
         return found + list(_intervals(trial, statement.names[0]))
     implied: set[str] = set()

@@ -17,6 +17,7 @@ import numpy as np
 from crossnn.claims.points import DRAWN, Point, arrays, boxed, drawn_scalars, simple_scalars, sizes_to_try
 from crossnn.claims.statement import READINGS, MisfitError, Reading, Sizes, Statement
 from crossnn.claims.truth import Outcome, Trial
+from crossnn.errors import FormulaError
 
 FEW = 12
 """With fewer points inside the domain, more are drawn."""
@@ -53,7 +54,12 @@ def search(statement: Statement) -> Found:
     for number, sizes in enumerate(sizes_to_try(statement.sizes)):
         if number and time.monotonic() > patient_until:
             break
-        trial = Trial(statement, sizes, reading)
+        try:
+            trial = Trial(statement, sizes, reading)
+        except FormulaError:
+            if not found.trials:
+                raise
+            continue  # the text means nothing for these lengths: there is no second element where there is one
         found.trials.append(trial)
         points = list(_scalars(trial) if statement.scalar else _arrays(trial, number))
         outcomes = _settled(trial, list(trial.outcomes(points)))

@@ -81,7 +81,7 @@ class Statement:
         self.conditions = [(text, read(text)) for text in claim.conditions]
         self.sizes = sorted({one for lengths in claim.shapes.values() for one in lengths if isinstance(one, str)})
         self.wrt = tuple(claim.gradient) if claim.kind == "gradient" else (self._wrt(),) if claim.derivative else ()
-        self.fixed = dict(self._fixed())
+        self.fixed = self._fixed()
         known = {*CONSTANTS, *self.sizes, *(line.target for line in self.lets), *self.fixed}
         known |= {"f"} if claim.kind in ("derivative", "gradient") else set()
         self.names = [name for name in self._all_names() if name not in known]
@@ -95,29 +95,31 @@ class Statement:
     def _wrt(self) -> str:
         """What a derivative is taken with respect to: as said, else x; of a formula without x, the prediction y, the
         parameter w, or whatever comes first."""
-        names = [name for name in sorted(read(self.claim.formula).names) if name not in CONSTANTS]
         if self.claim.wrt:
             return self.claim.wrt
+        defined = {line.target: line.names for line in self.lets}
+        found = set(read(self.claim.formula).names)
+        while named := found & defined.keys():
+            for name in named:
+                found = (found - {name}) | (defined.pop(name) - {name})
+        names = sorted(found - set(CONSTANTS))
         return next((name for name in ("x", "y", "w", "z", *names) if name in names), "x")
 
-    def _fixed(self) -> Iterator[tuple[str, Formula]]:
+    def _fixed(self) -> dict[str, Formula]:
         """Conditions `name == expression`: the name stands for the expression."""
+        found: dict[str, Formula] = {}
         for text, one in self.conditions:
             tree = one.tree
             if not (isinstance(tree, ast.Compare) and isinstance(tree.ops[0], ast.Eq)):
                 continue
             for side, other in ((tree.left, tree.comparators[0]), (tree.comparators[0], tree.left)):
-                if not isinstance(side, ast.Name) or side.id in self.claim.shapes or side.id in self.wrt:
+                if not isinstance(side, ast.Name) or side.id in {*self.claim.shapes, *self.wrt, *found}:
                     continue
-                inner = read(ast.get_source_segment(one.body, other) or text)
-                if side.id not in inner.names and not (inner.names & {name for name, _ in self._so_far}):
-                    self._so_far.append((side.id, inner))
-                    yield side.id, inner
+                meant = read(ast.get_source_segment(one.body, other) or text)
+                if side.id not in meant.names and not meant.names & found.keys():
+                    found[side.id] = meant
                     break
-
-    @cached_property
-    def _so_far(self) -> list[tuple[str, Formula]]:
-        return []
+        return found
 
     @cached_property
     def box(self) -> dict[str, tuple[float, float]]:

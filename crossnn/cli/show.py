@@ -72,6 +72,11 @@ def show(
     catalogue = load_catalogue(files)
     rows = [catalogue.find(name) for name in wanted] or [row for file in files for row in catalogue.of_file(file)]
     given = dict(parse_setting(text) for text in knob)
+    alone = {"--standalone": standalone is not None, "--side-by-side": side_by_side, "--picture": picture is not None}
+    others = gradient or graph or as_latex or svg is not None or derivation or numbers or bool(at)
+    chosen = [name for name, is_chosen in alone.items() if is_chosen]
+    if len(chosen) > 1 or (chosen and others):
+        raise click.UsageError(f"{chosen[0]} stands alone: leave the other options out, but for --backend and --knob")
     if standalone is not None or side_by_side:
         click.echo(show_alone(rows, catalogue, backend, given, standalone))
         return
