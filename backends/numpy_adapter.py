@@ -89,6 +89,7 @@ class NumpyAdapter(BaseAdapter):
 
     name = "numpy"
     modes = ("eager", "compiled")
+    crops = ("compiled",)
     donates = True
     spelling: Mapping[str, str] = {
         **{name: f"np.{name}" for name in _SPELLED},

@@ -116,6 +116,9 @@ class Adapter(Protocol):
     loops: tuple[str, ...]
     """The modes in which `loop` is worth its while: equal steps of recurrent layers stay a loop there."""
 
+    crops: tuple[str, ...]
+    """The modes in which outputs of convolutions that no pooling looks at are left out (crossnn/formula/cropped.py)."""
+
     spelling: Mapping[str, str]
     """Primitive name -> the public name a user would write, `torch.exp`; for the generated code that is shown."""
 
@@ -183,6 +186,7 @@ class BaseAdapter:
     spelling: Mapping[str, str] = {}
     namespace: Mapping[str, Any] = {}
     loops: tuple[str, ...] = ()
+    crops: tuple[str, ...] = ()
     in_mode: Mapping[str, Meaning] = {}
     in_place: Mapping[str, Mapping[str, str]] = {}
     donates = False

@@ -247,7 +247,7 @@ def timing_text() -> str:
     by_hand: str = tabulate(beside.rows, beside.headers, tablefmt="github", disable_numparse=True)
     pairs = (
         ("Two runs of `crossnn time --phase step`, one after the other", "steps", "steps-again"),
-        ("Two runs of `crossnn time`, before processes were pinned", "time", "time-again"),
+        ("Two runs of `crossnn time`, all phases, one commit earlier", "phases", "phases-again"),
     )
     agree = textwrap.fill(" ".join(agreement(*pair) for pair in pairs), 120)
     return "\n\n".join(["```text\n" + "\n\n".join(shown) + "\n```", by_hand, agree])

@@ -196,7 +196,7 @@ def _whole(node: Node) -> bool:
 
 def _plain(array: Any) -> Any:
     """Python numbers inside an object array, which are read exactly; what is one already stays."""
-    if getattr(array, "dtype", None) == object:
+    if isinstance(array, np.ndarray) and array.dtype.kind == "O":
         return array
     return np.asarray(array, dtype=np.float64).astype(object)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.adapter import Adapter, Meaning, Native
+from crossnn.formula.cropped import cropped
 from crossnn.formula.fingerprint import fingerprint, simplified
 from crossnn.formula.graph import Graph, map_tree
 from crossnn.formula.loops import rolled
@@ -32,6 +33,8 @@ def function_of(
     Who names arguments as given away, be it none, does not differentiate the function: values that only one operation
     needs, and what is given away, may be overwritten."""
     simple = simplified(graph)
+    if mode in adapter.crops:
+        simple = cropped(simple)
     if mode in adapter.loops:
         simple = rolled(simple)
     in_place = {} if given_away is None else adapter.in_place.get(mode, {})
