@@ -172,7 +172,9 @@ def _contest(group: Sequence[Measured], absent: Sequence[Prepared], ceilings: Se
     ranks = _ranks(ordered, max(floor or 0.0, LEAST_DIFFERENCE))
     bases = [reference, twin] if twin and _twins(reference, twin) else [reference]
     standings = tuple(
-        Standing(one, ratio(one, *([one] if one is reference else bases)), _share(one, ceilings), rank, _repays(one, ordered))
+        Standing(
+            one, ratio(one, *([one] if one is reference else bases)), _share(one, ceilings), rank, _repays(one, ordered)
+        )
         for one, rank in zip(ordered, ranks, strict=True)
     )
     return Contest(standings, tuple(absent), reference, floor)
