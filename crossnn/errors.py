@@ -17,7 +17,11 @@ class CrossnnError(Exception):
 
 
 class FormulaError(CrossnnError):
-    """A formula is outside the grammar, or its shapes do not fit."""
+    """A formula is outside the grammar, or (`ShapeError`) its shapes do not fit."""
+
+
+class ShapeError(FormulaError):
+    """Shapes do not fit: of what an operation is given, or of what is claimed to be equal."""
 
 
 class SpecError(CrossnnError):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossnn.errors import BackendError, choices, unknown
+from crossnn.errors import BackendError, CrossnnError, choices, unknown
 
 if TYPE_CHECKING:
     from crossnn.adapter import Adapter
@@ -117,4 +117,16 @@ def load(name: str) -> Adapter:
             f"backend {name!r}: {backend.path} makes no adapter; it lacks {choices(lacking or ['a mode'])}. "
             "Subclass crossnn.adapter.BaseAdapter, as tests/example_adapter.py does."
         )
+    return adapter
+
+
+def started(name: str) -> Adapter:
+    """The adapter, started in float64 on one thread of the CPU."""
+    try:
+        adapter = load(name)
+        adapter.start("cpu", "float64", 1)
+    except CrossnnError:
+        raise
+    except Exception as error:  # anyone's adapter may raise anything
+        raise BackendError(f"backend {name!r} does not start: {type(error).__name__}: {error}") from error
     return adapter

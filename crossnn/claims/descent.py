@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from crossnn.claims.bounds import bound_of
 from crossnn.claims.notation import read
 from crossnn.claims.points import drawn_scalars
 from crossnn.claims.sheet import Claim
-from crossnn.claims.statement import bound_of
 from crossnn.claims.updates import ALIASES, Rule, natural_range
 from crossnn.errors import SpecError
 from crossnn.formula.derive import gradients

@@ -17,11 +17,10 @@ from crossnn.formula.oracle import OracleError, at_precision
 from crossnn.formula.precise import ExponentError
 from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.simplify import simplify
-from crossnn.formula.source import OPERATORS, to_source
+from crossnn.formula.source import GENERIC, to_source
 
 MOST_LINES = 40
 DIGITS = 60
-_GENERIC: Mapping[str, Any] = {**dict.fromkeys(PRIMITIVES), **OPERATORS}
 
 
 def explain(claim: Claim, finding: Finding) -> Iterator[str]:
@@ -78,7 +77,7 @@ def _derived(claim: Claim) -> Iterator[str]:
         return
     for one in recorded.comparisons:
         graph = simplify(recorded.graph(one.right))
-        for line in to_source(graph, "derived", _GENERIC).splitlines():
+        for line in to_source(graph, "derived", GENERIC).splitlines():
             yield f"    {line}"
 
 

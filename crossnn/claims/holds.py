@@ -15,7 +15,7 @@ import numpy as np
 
 from crossnn.claims.points import Point, arrays, boxed, drawn_scalars, sizes_to_try
 from crossnn.claims.search import _special_sizes
-from crossnn.claims.statement import MisfitError, Reading, Statement
+from crossnn.claims.statement import Reading, Statement
 from crossnn.claims.truth import Trial
 from crossnn.errors import FormulaError
 
@@ -86,7 +86,7 @@ def _holds(trial: Trial, change: Callable[[Point], Point]) -> bool:
     for places in (range(FIRST), range(FIRST, POINTS if trial.statement.scalar else ARRAY_POINTS)):
         inside = trial.inside([change(_point(trial, place)) for place in places])
         for one in trial.outcomes(inside):
-            if one.says in ("fails", "undefined"):
+            if one.refutes:
                 return False
             holding += one.says == "holds"
     return holding >= LEAST
@@ -110,7 +110,7 @@ def _lengths(statement: Statement, reading: Reading) -> Iterator[str]:
     for text, sizes in _special_sizes(statement.sizes):
         try:
             trial = Trial(statement, sizes, reading)
-        except (MisfitError, FormulaError):
+        except FormulaError:
             continue
         if _holds(trial, dict):
             yield text

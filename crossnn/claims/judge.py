@@ -15,7 +15,7 @@ from crossnn.claims.holds import where_it_holds
 from crossnn.claims.rounded import only_rounded
 from crossnn.claims.search import Found, search
 from crossnn.claims.sheet import Claim
-from crossnn.claims.statement import MisfitError, Statement
+from crossnn.claims.statement import Statement
 from crossnn.claims.truth import KINK, Outcome
 from crossnn.claims.unsafe import Unsafe, unsafe
 from crossnn.claims.updates import SameAs
@@ -86,16 +86,16 @@ def _compared(claim: Claim) -> dict[str, Any]:
 def _searched(statement: Statement, found: Found) -> dict[str, Any]:
     if found.misfit:
         return {"verdict": "REFUTED", "reason": f"shapes do not fit: {found.misfit}; {found.fits}"}
-    tried = {"points": found.counts["holds"] + found.counts["fails"] + found.counts["undefined"],
-             "skipped": found.counts["nothing"] + found.counts["undecided"]}  # fmt: skip
+    counts = found.counts
+    tried = {"points": counts["holds"] + counts["fails"] + counts["undefined"],
+             "skipped": counts["nothing"] + counts["undecided"]}  # fmt: skip
     if found.failure is None:
-        if not found.counts["holds"]:
+        if not counts["holds"]:
             return {"verdict": "UNDECIDED", "reason": _nothing_said(statement, found), **tried}
         return {**_in_floats(statement, found), "reason": _kinks(found), **tried}
     assert found.trial is not None
-    failing = [one for one in found.outcomes if one.says in ("fails", "undefined")]
-    if type(statement) is Statement and len(found.trials) == 1:
-        rounded = only_rounded(statement, found.trial, failing)
+    if type(statement) is Statement and len(found.tried) == 1:
+        rounded = only_rounded(statement, found.trial, found.failing)
         if rounded:
             return {"verdict": "VERIFIED", "reason": f"in the digits that are printed of {rounded}", **tried}
     return {
@@ -111,7 +111,7 @@ def _in_floats(statement: Statement, found: Found) -> dict[str, Any]:
     """A claim that holds: does it, in floating point?"""
     if statement.claim.kind not in ("equal", "derivative", "gradient"):
         return {"verdict": "VERIFIED"}
-    failures: Sequence[Unsafe] = unsafe(statement, found.trials[0], found.outcomes)
+    failures: Sequence[Unsafe] = unsafe(statement, found.tried[0][0], found.outcomes)
     if not failures:
         return {"verdict": "VERIFIED"}
     return {"verdict": "UNSAFE", "unsafe": tuple(one.words for one in failures)}
@@ -189,7 +189,7 @@ def _other_conventions(statement: SameAs) -> str:
             other = SameAs(msgspec.structs.replace(statement.claim, knobs=changed))
             if search(other).failure is None:
                 return " and ".join(f"{name} = {value}" for name, value in changed.items())
-        except (CrossnnError, MisfitError):
+        except CrossnnError:
             continue
     return ""
 
@@ -220,7 +220,7 @@ def _converges(claim: Claim) -> dict[str, Any]:
 
 def _converging(found: Sequence[Run]) -> tuple[str, ...]:
     """The range of the one hyper-parameter in which every run ended at the minimum, as far as it was tried."""
-    if not found or len(found[0].hyper) != 1:
+    if len(found[0].hyper) != 1:
         return ()
     (name,) = found[0].hyper
     by_value: dict[float, bool] = {}

@@ -39,7 +39,12 @@ class _Written(ast.NodeTransformer):
         if not isinstance(node.func, ast.Name):
             return node
         name, given = node.func.id, node.args
-        if name in PAIRS and len(given) > 1 and not node.keywords and not _has_axes(given):
+        if (
+            name in PAIRS
+            and len(given) > 1
+            and not node.keywords
+            and not any(isinstance(one, ast.Starred) for one in given)
+        ):
             result = given[0]
             for other in given[1:]:
                 result = _call(PAIRS[name], result, other)
@@ -60,10 +65,6 @@ class _Filled(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return self.values.get(node.id, node)
-
-
-def _has_axes(given: list[ast.expr]) -> bool:
-    return any(isinstance(one, ast.Starred) for one in given)
 
 
 def _names(text: str) -> set[str]:

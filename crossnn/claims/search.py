@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crossnn.claims.points import DRAWN, Point, arrays, boxed, drawn_scalars, simple_scalars, sizes_to_try
-from crossnn.claims.statement import READINGS, MisfitError, Reading, Sizes, Statement
+from crossnn.claims.statement import READINGS, Reading, Sizes, Statement
 from crossnn.claims.truth import Outcome, Trial
-from crossnn.errors import FormulaError
+from crossnn.errors import FormulaError, ShapeError
 
 FEW = 12
 """With fewer points inside the domain, more are drawn."""
@@ -33,15 +33,27 @@ _ENTRIES = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5)
 
 @dataclass
 class Found:
-    """What a search says. `trial` is the one with the counterexample; `misfit` is why no sizes fit."""
+    """What a search says: every trial with its outcomes, and the simplest `failure` with its `trial`. `misfit` is why
+    no sizes fit, `fits` for which they would."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    outcomes: list[Outcome] = field(default_factory=list)
+    tried: list[tuple[Trial, list[Outcome]]] = field(default_factory=list)
     failure: Outcome | None = None
     trial: Trial | None = None
-    trials: list[Trial] = field(default_factory=list)
     misfit: str = ""
     fits: str = ""
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [one for _, outcomes in self.tried for one in outcomes]
+
+    @property
+    def failing(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.refutes]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many points say what."""
+        return Counter(one.says for one in self.outcomes)
 
 
 def search(statement: Statement) -> Found:
@@ -57,22 +69,16 @@ def search(statement: Statement) -> Found:
         try:
             trial = Trial(statement, sizes, reading)
         except FormulaError:
-            if not found.trials:
+            if not found.tried:
                 raise
             continue  # the text means nothing for these lengths: there is no second element where there is one
-        found.trials.append(trial)
         points = list(_scalars(trial) if statement.scalar else _arrays(trial, number))
-        outcomes = _settled(trial, list(trial.outcomes(points)))
-        found.outcomes += outcomes
-        found.counts.update(one.says for one in outcomes)
-    failing = [
-        (trial, one) for trial in sorted(found.trials, key=lambda one: sum(one.sizes.values()))
-        for one in found.outcomes
-        if one.says in ("fails", "undefined") and _shapes(one.point) == {k: tuple(v) for k, v in trial.shapes.items()}
-    ]  # fmt: skip
-    if failing:
-        found.trial, first = failing[0]
-        found.failure = simplest(found.trial, first)
+        found.tried.append((trial, _settled(trial, list(trial.outcomes(points)))))
+    for trial, outcomes in sorted(found.tried, key=lambda one: sum(one[0].sizes.values())):
+        first = next((one for one in outcomes if one.refutes), None)
+        if first is not None:
+            found.trial, found.failure = trial, simplest(trial, first)
+            break
     return found
 
 
@@ -84,7 +90,7 @@ def reading_of(statement: Statement) -> tuple[Reading | None, str]:
     for reading in READINGS if vectors else READINGS[:1]:
         try:
             statement.record(sizes, reading)
-        except MisfitError as error:
+        except ShapeError as error:
             why = why or f"with {_said(sizes)}: {error}" if sizes else why or str(error)
         else:
             return reading, ""
@@ -97,7 +103,7 @@ def _where_it_fits(statement: Statement) -> str:
         for reading in READINGS:
             try:
                 statement.record(sizes, reading)
-            except MisfitError:
+            except ShapeError:
                 continue
             return f"the shapes fit only when {text}"
     return "the shapes fit for no lengths that were tried"
@@ -116,10 +122,6 @@ def _special_sizes(names: Sequence[str]) -> Iterator[tuple[str, Sizes]]:
 
 def _said(sizes: Sizes) -> str:
     return ", ".join(f"{name} = {size}" for name, size in sizes.items())
-
-
-def _shapes(point: Point) -> dict[str, tuple[int, ...]]:
-    return {name: np.shape(value) for name, value in point.items()}
 
 
 def _scalars(trial: Trial) -> Iterator[Point]:

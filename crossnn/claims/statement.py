@@ -12,28 +12,25 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
+from crossnn.claims.bounds import Bound, bound_of
+from crossnn.claims.fitting import NUMPY_VECTORS, fitted
 from crossnn.claims.notation import read, read_line
 from crossnn.claims.sheet import Claim
-from crossnn.errors import FormulaError
+from crossnn.errors import FormulaError, ShapeError
 from crossnn.formula.derive import gradients
 from crossnn.formula.grammar import Formula
 from crossnn.formula.graph import GRAPH, Graph, Node, constant, record, topological
-from crossnn.formula.limits import plain_number
 from crossnn.formula.primitives import CONSTANTS, PRIMITIVES
 from crossnn.formula.shapes import Shape
 
 Sizes = Mapping[str, int]
 Reading = Literal["as written", "columns", "numpy"]
 READINGS: tuple[Reading, ...] = ("as written", "columns", "numpy")
-
-
-class MisfitError(FormulaError):
-    """Shapes that do not fit: of the parts of an expression, or of what is claimed to be equal."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Statement:
         self.claim = claim
         self.lets = [read_line(line) for line in claim.let]
         self.main = dict(_texts(claim))
-        self.conditions = [(text, read(text)) for text in claim.conditions]
+        self.conditions = [read(text) for text in claim.conditions]
         self.sizes = sorted({one for lengths in claim.shapes.values() for one in lengths if isinstance(one, str)})
         self.wrt = tuple(claim.gradient) if claim.kind == "gradient" else (self._wrt(),) if claim.derivative else ()
         self.fixed = self._fixed()
@@ -88,7 +85,7 @@ class Statement:
         self.names += [name for name in self.wrt if name not in self.names and name not in self.fixed]
 
     def _all_names(self) -> list[str]:
-        formulas = [*self.lets, *map(read, self.main.values()), *(one for _, one in self.conditions)]
+        formulas = [*self.lets, *map(read, self.main.values()), *self.conditions]
         found = [name for one in formulas for name in sorted(one.names)]
         return list(dict.fromkeys(found))
 
@@ -108,14 +105,14 @@ class Statement:
     def _fixed(self) -> dict[str, Formula]:
         """Conditions `name == expression`: the name stands for the expression."""
         found: dict[str, Formula] = {}
-        for text, one in self.conditions:
+        for one in self.conditions:
             tree = one.tree
             if not (isinstance(tree, ast.Compare) and isinstance(tree.ops[0], ast.Eq)):
                 continue
             for side, other in ((tree.left, tree.comparators[0]), (tree.comparators[0], tree.left)):
                 if not isinstance(side, ast.Name) or side.id in {*self.claim.shapes, *self.wrt, *found}:
                     continue
-                meant = read(ast.get_source_segment(one.body, other) or text)
+                meant = read(ast.get_source_segment(one.body, other) or ast.unparse(other))
                 if side.id not in meant.names and not meant.names & found.keys():
                     found[side.id] = meant
                     break
@@ -125,11 +122,9 @@ class Statement:
     def box(self) -> dict[str, tuple[float, float]]:
         """The bounds that conditions such as `x > 0` set to single variables."""
         found: dict[str, tuple[float, float]] = {}
-        for _, one in self.conditions:
-            bound = bound_of(one)
-            if bound is not None and bound.name in self.names:
-                low, high = found.get(bound.name, (-math.inf, math.inf))
-                found[bound.name] = max(bound.low, low), min(bound.high, high)
+        for bound in self.bounds:
+            low, high = found.get(bound.name, (-math.inf, math.inf))
+            found[bound.name] = max(bound.low, low), min(bound.high, high)
         return {name: ends for name, ends in found.items() if ends[0] < ends[1]}
 
     def within_bounds(self, point: Mapping[str, np.ndarray]) -> bool:
@@ -138,7 +133,7 @@ class Statement:
 
     @cached_property
     def bounds(self) -> list[Bound]:
-        return [bound for _, one in self.conditions if (bound := bound_of(one)) and bound.name in self.names]
+        return [bound for one in self.conditions if (bound := bound_of(one)) and bound.name in self.names]
 
     @property
     def scalar(self) -> bool:
@@ -166,30 +161,21 @@ class Statement:
         def say(formula: Formula) -> Node:
             return record(formula, scope, tape, statics=dict(sizes), meaning=meaning)
 
-        try:
-            for name, formula in self.fixed.items():
-                scope[name] = say(formula)
-            for line in self.lets:
-                assert line.target is not None
-                scope[line.target] = say(line)
-                if not scope[line.target].name and scope[line.target].operation not in ("constant", "input"):
-                    scope[line.target].name = line.target
-            texts: dict[str, Node] = {}
-            for key, text in self.main.items():
-                texts[key] = say(read(text))
-                if key == "formula":
-                    scope["f"] = texts[key]
-            conditions = [say(one) for _, one in self.conditions if not (self._is_fixed(one) or self._is_bound(one))]
-            comparisons = list(self._compared(texts, arguments, points is not None))
-        except FormulaError as error:
-            if "shape" in str(error) or "axis" in str(error) or "axes" in str(error):
-                raise MisfitError(str(error)) from None
-            raise
+        for name, formula in self.fixed.items():
+            scope[name] = say(formula)
+        for line in self.lets:
+            assert line.target is not None
+            scope[line.target] = say(line)
+            if not scope[line.target].name and scope[line.target].operation not in ("constant", "input"):
+                scope[line.target].name = line.target
+        texts: dict[str, Node] = {}
+        for key, text in self.main.items():
+            texts[key] = say(read(text))
+            if key == "formula":
+                scope["f"] = texts[key]
+        conditions = [say(one) for one in self.conditions if not (self._is_fixed(one) or bound_of(one) in self.bounds)]
+        comparisons = list(self._compared(texts, arguments, points is not None))
         return Recorded(arguments, comparisons, conditions, texts, tape)
-
-    def _is_bound(self, one: Formula) -> bool:
-        bound = bound_of(one)
-        return bound is not None and bound.name in self.names
 
     def _is_fixed(self, one: Formula) -> bool:
         sides = [one.tree.left, one.tree.comparators[0]] if isinstance(one.tree, ast.Compare) else []
@@ -212,12 +198,12 @@ class Statement:
             name: texts[f"gradient:{name}"] for name in self.wrt
         }  # fmt: skip
         if not many and kind == "gradient" and value.shape not in ((), (1,), (1, 1)):
-            raise MisfitError(f"the formula has the shape {value.shape}; a gradient is that of a single number")
+            raise ShapeError(f"the formula has the shape {value.shape}; a gradient is that of a single number")
         targets = [self._target(name, arguments) for name in claimed]
         seed = GRAPH["broadcast"](constant(value.tape, 1.0, "1"), shape=value.shape) if value.shape else None
         for name, target, slope in zip(claimed, targets, gradients(value, targets, seed), strict=True):
             if kind == "derivative" and value.shape not in ((), target.shape):
-                raise MisfitError(
+                raise ShapeError(
                     f"the formula has the shape {value.shape}, {name} has {target.shape}; a derivative is that of a "
                     "function of each element, or of a single number"
                 )
@@ -245,75 +231,3 @@ def _texts(claim: Claim) -> Iterator[tuple[str, str]]:
                 yield f"{claim.kind}:{number}", text
         case "printed":
             yield "expression", claim.expression
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A condition between a variable and a number; `strict` where the number itself is outside."""
-
-    name: str
-    low: float
-    high: float
-    strict: bool
-
-    def kept(self, value: np.ndarray) -> bool:
-        low, high = (float(value),) * 2 if value.ndim == 0 else (float(value.min()), float(value.max()))
-        if self.strict:
-            return self.low < low and high < self.high
-        return self.low <= low and high <= self.high
-
-
-@lru_cache(maxsize=1024)
-def bound_of(one: Formula) -> Bound | None:
-    """The bound that a condition is, if it is one."""
-    if not (isinstance(one.tree, ast.Compare) and isinstance(one.tree.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)):
-        return None
-    left, right = one.tree.left, one.tree.comparators[0]
-    less = isinstance(one.tree.ops[0], ast.Lt | ast.LtE)
-    for side, other, above in ((left, right, not less), (right, left, less)):
-        number = plain_number(other)
-        if isinstance(side, ast.Name) and number is not None:
-            strict = isinstance(one.tree.ops[0], ast.Lt | ast.Gt)
-            return Bound(side.id, number if above else -math.inf, math.inf if above else number, strict)
-    return None
-
-
-def fitted(left: Node, right: Node) -> tuple[Node, Node]:
-    """Both sides in one shape: axes of length 1 do not count, but a row is no column; a number stands for all
-    elements."""
-    one, other = (tuple(length for length in node.shape if length != 1) for node in (left, right))
-    if left.shape == right.shape or not one or not other:
-        wide = left.shape if len(left.shape) >= len(right.shape) and one else right.shape if other else left.shape
-        return _wide(left, wide, one), _wide(right, wide, other)
-    if one != other or len(left.shape) == len(right.shape) == 2:
-        raise MisfitError(f"the shapes {left.shape} and {right.shape} do not fit: they cannot be equal")
-    return left, GRAPH["reshape"](right, shape=left.shape)
-
-
-def _wide(node: Node, shape: Shape, long: Shape) -> Node:
-    if node.shape == shape:
-        return node
-    if long:
-        return GRAPH["reshape"](node, shape=shape)
-    single = GRAPH["reshape"](node, shape=()) if node.shape else node
-    return GRAPH["broadcast"](single, shape=shape) if shape else single
-
-
-def _matmul(x: Any, y: Any, **options: Any) -> Node:
-    """As NumPy multiplies: a vector on the left is a row, one on the right a column."""
-    left = GRAPH["reshape"](x, shape=(1, *x.shape)) if len(x.shape) == 1 else x
-    right = GRAPH["reshape"](y, shape=(*y.shape, 1)) if len(y.shape) == 1 else y
-    product = GRAPH["matmul"](left, right, **options)
-    shape = product.shape
-    if len(y.shape) == 1:
-        shape = shape[:-1]
-    if len(x.shape) == 1:
-        shape = (*shape[:-2], *shape[-1:]) if len(y.shape) > 1 else shape[:-1]
-    return GRAPH["reshape"](product, shape=shape)
-
-
-def _transpose(x: Any, **options: Any) -> Node:
-    return x if len(x.shape) == 1 else GRAPH["transpose"](x, **options)
-
-
-NUMPY_VECTORS: Mapping[str, Any] = {**GRAPH, "matmul": _matmul, "transpose": _transpose}

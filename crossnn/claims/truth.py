@@ -43,6 +43,10 @@ class Outcome:
     right: float = 0.0
     confirmed: str = ""
 
+    @property
+    def refutes(self) -> bool:
+        return self.says in ("fails", "undefined")
+
 
 class Trial:
     """A statement with certain sizes, to be tried at points."""
@@ -127,7 +131,7 @@ class Trial:
                 index = tuple(map(int, np.unravel_index(int(flat), one.left.shape))) if one.left.shape else ()
                 values = [float(np.broadcast_to(side.hi, one.left.shape)[index]) for side in (left, right)]
                 found = self._confirmed(Outcome(says[flat], point, one.label, index, values[0], values[1]), one)
-                if found.says in ("fails", "undefined"):
+                if found.refutes:
                     return found
             if "holds" in says and outcome.says == "nothing":
                 outcome = Outcome("holds", point)

@@ -16,9 +16,10 @@ from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Optimizer
 from crossnn.catalogue.updates import record_update
 from crossnn.claims.elsewhere import without_gradients
+from crossnn.claims.fitting import fitted
 from crossnn.claims.notation import read, read_line
 from crossnn.claims.sheet import Claim, split_chain
-from crossnn.claims.statement import Comparison, Reading, Recorded, Sizes, Statement, fitted
+from crossnn.claims.statement import Comparison, Reading, Recorded, Sizes, Statement
 from crossnn.errors import SpecError, choices, unknown
 from crossnn.formula.grammar import Formula
 from crossnn.formula.graph import Node, constant, record

@@ -139,12 +139,24 @@ class Selection:
     json_file: str | None
 
 
+def find_own_adapters(backends: Sequence[str]) -> None:
+    """Let a user's own adapter be found where the command is called; last, so that no file there shadows a package."""
+    if any(":" in name for name in backends) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def frameworks_here(backends: Sequence[str]) -> None:
+    """What frameworks are told before they are imported, where they run in this very process."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    find_own_adapters(backends)
+
+
 def select(options: dict[str, Any]) -> Selection:
     """Options as click hands them over; a backend asked for by name must be here."""
     asked, modes, dtypes = options["backend"], options["mode"], options["dtype"]
     missing = {}
-    if any(":" in name for name in asked) and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a user's own adapter; last, so that no file there shadows a package
+    find_own_adapters(asked)
     for name in asked or tuple(registry.backends()):
         if ":" in name and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", name):
             raise BackendError(f"backend {name!r}: your own adapter is named as package.module:Class")

@@ -5,8 +5,6 @@ Nothing of a framework is imported unless a backend is named.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,20 +19,16 @@ from crossnn.catalogue.network import Assembly, record_layer
 from crossnn.catalogue.rows import Layer, Row
 from crossnn.catalogue.validate import check_values
 from crossnn.cli.describe import describe, section
-from crossnn.cli.options import comma_list, parse_setting, split_arguments
+from crossnn.cli.options import comma_list, frameworks_here, parse_setting, split_arguments
 from crossnn.cli.printed import latex_lines
 from crossnn.cli.standalone import show_alone, standalone_options
-from crossnn.errors import BackendError, CrossnnError, SpecError
+from crossnn.errors import CrossnnError, SpecError
 from crossnn.formula.cost import cost
 from crossnn.formula.graph import Graph, Node, leaves
 from crossnn.formula.listing import pass_report
 from crossnn.formula.loops import rolled
-from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.simplify import simplify
-from crossnn.formula.source import OPERATORS, to_source
-
-GENERIC: Mapping[str, Any] = {**dict.fromkeys(PRIMITIVES), **OPERATORS}
-"""A meaning without functions: for code that is read and not run."""
+from crossnn.formula.source import GENERIC, to_source
 
 
 @click.command()
@@ -172,17 +166,8 @@ def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
     from crossnn.formula.source import compile_graph
     from crossnn.parity.compute import meaning_of
 
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if ":" in name and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        adapter = registry.load(name)
-        adapter.start("cpu", "float64", 1)
-    except CrossnnError:
-        raise
-    except Exception as error:  # anyone's adapter may raise anything
-        raise BackendError(f"backend {name!r} does not start: {type(error).__name__}: {error}") from error
+    frameworks_here([name])
+    adapter = registry.started(name)
     graphs = [(one.row.name, one.graph)]
     if gradient:
         graphs.append((f"{one.row.name}_gradient", _derivative(one)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from crossnn import registry
 from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.cli.describe import section
+from crossnn.cli.options import frameworks_here
 from crossnn.errors import CrossnnError
 from crossnn.formula.source import identifier
 
@@ -39,8 +39,7 @@ def show_alone(
     rows: Sequence[Row], catalogue: Catalogue, backends: Sequence[str], given: Mapping[str, Any], target: str | None
 ) -> str:
     """What `show` prints with one of these options; without a target, the code of the backends side by side."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    frameworks_here(backends)
     for name in backends:
         registry.find(name)
     names = list(backends) or [name for name, backend in registry.BUILT_IN.items() if not backend.missing]

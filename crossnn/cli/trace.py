@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from crossnn.cli.options import json_option, parse_setting, split_arguments
+from crossnn.cli.options import frameworks_here, json_option, parse_setting, split_arguments
 from crossnn.errors import SpecError
 
 if TYPE_CHECKING:
@@ -51,10 +49,7 @@ def trace(
         raise SpecError(f"trace runs one specification at a time, not {len(rows)}: name one")
     given = dict(map(_input, inputs))
     one = traced(rows[0], catalogue, dict(parse_setting(text) for text in knob), given, seed)
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if ":" in backend and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    frameworks_here([backend])
     _, executed = execute(one, backend, not no_gradient)
     if json_file != "-":
         click.echo(_text(one, backend, executed, not no_gradient))

@@ -5,14 +5,13 @@ Hyper-parameters keep their names, and numbers that mean something are written a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from crossnn.formula.graph import Graph, Node
-from crossnn.formula.primitives import PRIMITIVES
-from crossnn.formula.printer import NOTHING, OPERATORS, Printer, identifier
+from crossnn.formula.printer import NOTHING, Printer, identifier
+from crossnn.formula.source import GENERIC
 from crossnn.formula.stated import SLOPE_OF_ERF
 
-_GENERIC: Mapping[str, Callable[..., object] | None] = {**dict.fromkeys(PRIMITIVES), **OPERATORS}
 _SIGNED, _PRODUCT, _ATOM = 1, 3, 9
 
 
@@ -50,7 +49,7 @@ class _Inline(_Lines):
 
 def inline(graph: Graph, put: Mapping[str, str] = NOTHING) -> str:
     """The result of a graph as one expression, with the texts of `put` in the place of arguments and parameters."""
-    printer = _Inline(graph, _GENERIC, {})  # type: ignore[arg-type]
+    printer = _Inline(graph, GENERIC, {})
     printer.put = put
     printer.head()
     for node in printer.live:
@@ -60,7 +59,7 @@ def inline(graph: Graph, put: Mapping[str, str] = NOTHING) -> str:
 
 def lines(graph: Graph, names: Mapping[str, str]) -> list[str]:
     """The graph as assignments, the last ones to `names`: what is used twice or long has a name of its own."""
-    printer = _Lines(graph, _GENERIC, {})  # type: ignore[arg-type]
+    printer = _Lines(graph, GENERIC, {})
     printer.taken |= set(names.values())
     printer.head()
     for node in printer.live:

@@ -1,6 +1,6 @@
 """Shape rules: what shape a primitive returns, and what is wrong when shapes do not fit.
 
-Shapes are tuples of whole numbers, known before anything runs; every rule raises FormulaError with both shapes.
+Shapes are tuples of whole numbers, known before anything runs; every rule raises ShapeError with both shapes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from crossnn.errors import FormulaError
+from crossnn.errors import ShapeError
 
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
@@ -27,7 +27,7 @@ def broadcast(name: str, shapes: Sequence[Shape], options: Options = MappingProx
     for axis in range(-rank, 0):
         lengths = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
         if len(lengths) > 1:
-            raise FormulaError(
+            raise ShapeError(
                 f"{name}: shapes {' and '.join(map(str, shapes))} do not fit: aligned from the right, each pair of "
                 "lengths must be equal or 1"
             )
@@ -41,9 +41,9 @@ def reduced_axes(name: str, shape: Shape, axis: int | Sequence[int] | None) -> t
         return tuple(range(len(shape)))
     listed = (axis,) if isinstance(axis, int) else tuple(axis)
     if not listed:  # to NumPy nothing then meets, to torch everything
-        raise FormulaError(f"{name}: axis=() names no axis of shape {shape}; without axis= all of them meet")
+        raise ShapeError(f"{name}: axis=() names no axis of shape {shape}; without axis= all of them meet")
     if any(not -len(shape) <= one < len(shape) for one in listed):
-        raise FormulaError(f"{name}: axis {axis} does not exist in shape {shape}")
+        raise ShapeError(f"{name}: axis {axis} does not exist in shape {shape}")
     return tuple(sorted({one % len(shape) for one in listed}))
 
 
@@ -60,7 +60,7 @@ def matrix_product(name: str, shapes: Sequence[Shape], options: Options) -> Shap
     """`x @ y` of matrices, with NumPy's broadcasting over leading axes; vectors are written as one-row matrices."""
     left, right = shapes
     if len(left) < 2 or len(right) < 2 or left[-1] != right[-2]:
-        raise FormulaError(
+        raise ShapeError(
             f"{name}: shapes {left} @ {right} do not fit: both must be matrices and the last length of the first "
             "must equal the last but one of the second"
         )
@@ -73,10 +73,10 @@ def permuted(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     axes = options["axes"]
     if axes is None:
         if len(shape) < 2:
-            raise FormulaError(f"{name}: shape {shape} has no two axes to swap")
+            raise ShapeError(f"{name}: shape {shape} has no two axes to swap")
         return (*shape[:-2], shape[-1], shape[-2])
     if sorted(axes) != list(range(len(shape))):
-        raise FormulaError(f"{name}: axes={axes} is not a permutation of the axes of shape {shape}")
+        raise ShapeError(f"{name}: axes={axes} is not a permutation of the axes of shape {shape}")
     return tuple(shape[axis] for axis in axes)
 
 
@@ -87,7 +87,7 @@ def reshaped(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     if wanted.count(-1) == 1 and known and size % known == 0:
         wanted = tuple(size // known if length == -1 else length for length in wanted)
     if wanted.count(-1) or math.prod(wanted) != size:
-        raise FormulaError(f"{name}: shape {shape} ({size} numbers) cannot become {options['shape']}")
+        raise ShapeError(f"{name}: shape {shape} ({size} numbers) cannot become {options['shape']}")
     return wanted
 
 
@@ -95,7 +95,7 @@ def stretched(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """Broadcast to exactly `shape=`."""
     wanted = tuple(options["shape"])
     if broadcast(name, [shapes[0], wanted]) != wanted:
-        raise FormulaError(f"{name}: shape {shapes[0]} does not stretch to {wanted}")
+        raise ShapeError(f"{name}: shape {shapes[0]} does not stretch to {wanted}")
     return wanted
 
 
@@ -103,7 +103,7 @@ def flattened(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """All axes but the first become one."""
     (shape,) = shapes
     if not shape:
-        raise FormulaError(f"{name}: a single number has no batch axis to keep")
+        raise ShapeError(f"{name}: a single number has no batch axis to keep")
     return (shape[0], math.prod(shape[1:]))
 
 
@@ -116,7 +116,7 @@ def _given(name: str, options: Options, *wanted: str) -> None:
     """Options without a default, which is written ()."""
     missing = [key for key in wanted if options[key] == ()]
     if missing:
-        raise FormulaError(f"{name}: {', '.join(f'{key}=' for key in missing)} must be given")
+        raise ShapeError(f"{name}: {', '.join(f'{key}=' for key in missing)} must be given")
 
 
 def sliced(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
@@ -125,7 +125,7 @@ def sliced(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     _given(name, options, "axis", "start", "stop")
     axis, start, stop = one_axis(name, shape, options["axis"]), options["start"], options["stop"]
     if not 0 <= start < stop <= shape[axis]:
-        raise FormulaError(f"{name}: {start} to {stop} is no part of axis {axis} of shape {shape}")
+        raise ShapeError(f"{name}: {start} to {stop} is no part of axis {axis} of shape {shape}")
     return (*shape[:axis], stop - start, *shape[axis + 1 :])
 
 
@@ -135,7 +135,7 @@ def padded(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     _given(name, options, "axis", "before", "after")
     axis, before, after = one_axis(name, shape, options["axis"]), options["before"], options["after"]
     if before < 0 or after < 0:
-        raise FormulaError(f"{name}: before={before}, after={after}; whole numbers from 0")
+        raise ShapeError(f"{name}: before={before}, after={after}; whole numbers from 0")
     return (*shape[:axis], before + shape[axis] + after, *shape[axis + 1 :])
 
 
@@ -150,7 +150,7 @@ def joined(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     axis = one_axis(name, shapes[0], options["axis"])
     rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
     if len(rests) > 1 or len({len(shape) for shape in shapes}) > 1:
-        raise FormulaError(f"{name}: shapes {' and '.join(map(str, shapes))} differ in more than axis {axis}")
+        raise ShapeError(f"{name}: shapes {' and '.join(map(str, shapes))} differ in more than axis {axis}")
     return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
 
 
@@ -158,7 +158,7 @@ def labelled(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """One number a class, for each index."""
     indices, like = shapes
     if not like:
-        raise FormulaError(f"{name}: the second argument is a single number; its last axis counts the classes")
+        raise ShapeError(f"{name}: the second argument is a single number; its last axis counts the classes")
     return (*indices, like[-1])
 
 
@@ -166,7 +166,7 @@ def taken(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """Rows of the first argument, one for each index."""
     table, indices = shapes
     if not table:
-        raise FormulaError(f"{name}: a single number has no rows to take")
+        raise ShapeError(f"{name}: a single number has no rows to take")
     return (*indices, *table[1:])
 
 
@@ -179,7 +179,7 @@ def tall(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """A matrix with at least as many rows as columns."""
     (shape,) = shapes
     if len(shape) != 2 or shape[0] < shape[1]:
-        raise FormulaError(f"{name}: shape {shape} is no matrix with at least as many rows as columns")
+        raise ShapeError(f"{name}: shape {shape} is no matrix with at least as many rows as columns")
     return shape
 
 
@@ -210,18 +210,18 @@ def window(
     def each(key: str, value: Any) -> Shape:
         numbers = (value,) * len(spatial) if isinstance(value, int) else tuple(value)
         if len(numbers) != len(spatial) or any(number < 1 for number in numbers):
-            raise FormulaError(f"{name}: {key}={value}; one whole number from 1, or one for each of {tuple(spatial)}")
+            raise ShapeError(f"{name}: {key}={value}; one whole number from 1, or one for each of {tuple(spatial)}")
         return numbers
 
     sizes, steps_of, gaps = each("size", size), each("strides", strides), each("dilation", dilation)
     if padding not in ("valid", "same"):
-        raise FormulaError(f"{name}: padding={padding!r}; allowed: valid, same")
+        raise ShapeError(f"{name}: padding={padding!r}; allowed: valid, same")
     before, after, out = [], [], []
     for length, extent, stride, gap in zip(spatial, sizes, steps_of, gaps, strict=True):
         reach = (extent - 1) * gap + 1
         steps = -(-length // stride) if padding == "same" else (length - reach) // stride + 1
         if steps < 1:
-            raise FormulaError(
+            raise ShapeError(
                 f"{name}: a window of {reach} does not fit into {length} (axes {tuple(spatial)}, size {sizes})"
             )
         missing = max((steps - 1) * stride + reach - length, 0) if padding == "same" else 0
@@ -238,7 +238,7 @@ def _placed(options: Options) -> dict[str, Any]:
 
 def _spatial(name: str, shape: Shape) -> Shape:
     if not 3 <= len(shape) <= 5:
-        raise FormulaError(f"{name}: shape {shape}; (batch, one to three spatial axes, channels) is wanted")
+        raise ShapeError(f"{name}: shape {shape}; (batch, one to three spatial axes, channels) is wanted")
     return shape[1:-1]
 
 
@@ -254,7 +254,7 @@ def overlapped(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     """The shape from which windows of this shape were cut."""
     wanted = tuple(options["shape"])
     if windowed(name, [wanted], options) != shapes[0]:
-        raise FormulaError(f"{name}: windows of shape {shapes[0]} are not those of shape {wanted}")
+        raise ShapeError(f"{name}: windows of shape {shapes[0]} are not those of shape {wanted}")
     return wanted
 
 
@@ -263,7 +263,7 @@ def convolved(name: str, shapes: Sequence[Shape], options: Options) -> Shape:
     x, kernel = shapes
     spatial, groups = _spatial(name, x), options["groups"]
     if len(kernel) != len(x) or groups < 1 or kernel[-2] * groups != x[-1] or kernel[-1] % groups:
-        raise FormulaError(
+        raise ShapeError(
             f"{name}: input {x}, kernel {kernel}, groups={groups} do not fit: a kernel is (*size, channels/groups, "
             "filters), with filters a multiple of groups"
         )
@@ -274,7 +274,7 @@ def convolution_input(name: str, shapes: Sequence[Shape], options: Options) -> S
     """The shape whose convolution with this kernel has the first argument's shape."""
     wanted = tuple(options["shape"])
     if convolved(name, [wanted, shapes[1]], options) != shapes[0]:
-        raise FormulaError(f"{name}: {wanted} convolved with {shapes[1]} does not give {shapes[0]}")
+        raise ShapeError(f"{name}: {wanted} convolved with {shapes[1]} does not give {shapes[0]}")
     return wanted
 
 
@@ -282,5 +282,5 @@ def convolution_kernel(name: str, shapes: Sequence[Shape], options: Options) -> 
     """The shape of the kernel with which the first argument becomes the second."""
     wanted = tuple(options["shape"])
     if convolved(name, [shapes[0], wanted], options) != shapes[1]:
-        raise FormulaError(f"{name}: {shapes[0]} convolved with {wanted} does not give {shapes[1]}")
+        raise ShapeError(f"{name}: {shapes[0]} convolved with {wanted} does not give {shapes[1]}")
     return wanted

@@ -13,9 +13,13 @@ from typing import Any
 
 from crossnn.formula.fused import fused
 from crossnn.formula.graph import Graph
+from crossnn.formula.primitives import PRIMITIVES
 from crossnn.formula.printer import NOTHING, OPERATORS, SPLIT, Meaning, Printer, identifier
 
 __all__ = ["OPERATORS", "SPLIT", "compile_graph", "function_name", "identifier", "to_source"]
+
+GENERIC: Mapping[str, Any] = {**dict.fromkeys(PRIMITIVES), **OPERATORS}
+"""A meaning without functions: for code that is read and not run."""
 
 
 def function_name(name: str, meaning: Meaning) -> str:

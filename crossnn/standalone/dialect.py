@@ -17,7 +17,7 @@ from typing import Any
 from crossnn import registry
 from crossnn.adapter import Adapter
 from crossnn.catalogue.rows import Row
-from crossnn.errors import BackendError, CrossnnError, SpecError
+from crossnn.errors import SpecError
 from crossnn.formula.graph import Graph, Node
 from crossnn.formula.loops import rolled
 from crossnn.formula.simplify import simplify
@@ -169,11 +169,4 @@ def _plain(node: Node) -> bool:
 def dialect(backend: str) -> Dialect:
     """How this backend is written; starts its adapter, in float64 on the CPU."""
     found = backend_library(backend)
-    try:
-        adapter = registry.load(backend)
-        adapter.start("cpu", "float64", 1)
-    except CrossnnError:
-        raise
-    except Exception as error:  # anyone's adapter may raise anything
-        raise BackendError(f"backend {backend!r} does not start: {type(error).__name__}: {error}") from error
-    return Dialect(backend, adapter, found)
+    return Dialect(backend, registry.started(backend), found)
