@@ -56,9 +56,17 @@ class Native:
     loss        f(y, t) -> the mean over the batch, a single number
     layer       f(params, *inputs) -> tensor; parameters, statistics and draws by the specification's names and layout;
                 or (tensor, {statistic: what it becomes}) where the framework renews running statistics
-    optimizer   f(params, hyper) -> NativeOptimizer
+    regularizer f(w) -> a single number
+    constraint  f(w) -> tensor of w's shape
+    metric      f(y, t) -> a single number, or what the specification returns
+    clipping    f({name: gradient}) -> {name: gradient}
+    schedule    f(t) -> learning rates; t is a NumPy array of counts of steps already taken, and so is what comes back
+    initializer f(shape, seed) -> ({draw: array}, parameter): the framework's random numbers, by the formula's names
+                (u, z, c, m), and what its initializer makes of the same generator in the same state
+    optimizer   f(params, hyper) -> NativeOptimizer; f(params, hyper, mode) where `modes` names other modes than the
+                first, such as an update that is compiled
 
-    `modes` are those in which the framework can run it; none named: all.
+    `modes` are those in which the framework can run it; none named: all, of an optimizer the first alone.
     """
 
     call: str
@@ -71,6 +79,19 @@ def fits(knobs: Knobs, wanted: Mapping[str, Any]) -> bool:
     tuple. What is not given is at its default, which fits."""
     allowed = {name: some if isinstance(some, tuple) else (some,) for name, some in wanted.items()}
     return all(knobs.get(name, some[0]) in some for name, some in allowed.items())
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a call of a framework makes, such as `torch.optim.NAdam(lr=0.01)`, to be identified: which formula is it?
+
+    `settings` are its arguments by the framework's own names, those left at their defaults included. `native` computes
+    it at these settings, as a Native of its kind does; what an optimizer reads of its state has the framework's names.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    native: Native
 
 
 class NativeOptimizer(Protocol):
@@ -166,6 +187,14 @@ class Adapter(Protocol):
         """The framework's own implementation of this specification with exactly these knobs and hyper-parameters,
         or None where it has none."""
 
+    def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+        """Other ways in which the framework computes the same: another function or class, or another implementation
+        of it (`fused`, `foreach`). Each has a call of its own."""
+
+    def opened(self, call: str) -> Opened:
+        """What this call makes: the full name of a function or class of the framework, with literal arguments or none.
+        Nothing else is evaluated. Raises BackendError with what is known where it is no such call."""
+
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         """The graphs that the framework makes of `f` in this mode, from what it recorded to what it runs, in order;
         each is made when it is asked for. One that cannot be made here has no vertices and says why in its note."""
@@ -215,6 +244,12 @@ class BaseAdapter:
 
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         return None
+
+    def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+        return ()
+
+    def opened(self, call: str) -> Opened:
+        raise BackendError(f"the adapter of {self.name!r} opens no calls: it has no method 'opened'")
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         return iter(())

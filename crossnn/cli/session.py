@@ -20,6 +20,7 @@ from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
 from crossnn.runs import machine, runner
 from crossnn.runs.cell import ORACLE, Answer, Cell, Done, Record, Training
+from crossnn.runs.findings import Accuracy, Convention, Finding, Mutants
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
@@ -38,6 +39,7 @@ class Outcome:
     timings: list[Prepared | Visit] = field(default_factory=list)
     ceilings: list[Ceiling] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def add(self, done: Done, records: Sequence[Result]) -> None:
         self.cells.append(done)
@@ -49,6 +51,8 @@ class Outcome:
                     self.trainings.append(record)
                 case Answer():
                     self.answers.append(record)
+                case Accuracy() | Mutants() | Convention():
+                    self.findings.append(record)
 
     def judge_curves(self) -> None:
         """Judge the loss curves, once all of them and their references are here."""
@@ -64,7 +68,7 @@ class Outcome:
     @property
     def nothing_ran(self) -> bool:
         trained = any(one.backend != ORACLE for one in self.trainings)
-        return nothing_ran(self.records) and not trained and not self.answers
+        return nothing_ran(self.records) and not trained and not self.answers and not self.findings
 
 
 def threaded(cells: Sequence[Cell], threads: int) -> list[Cell]:
@@ -184,6 +188,7 @@ def _write_json(outcome: Outcome, chosen: Selection, code: int, arguments: Seque
         "records": outcome.records,
         "trainings": outcome.trainings,
         **({"answers": outcome.answers} if outcome.answers else {}),
+        **({"findings": outcome.findings} if outcome.findings else {}),
         "cells": outcome.cells,
         **({"timings": outcome.timings, "ceilings": outcome.ceilings} if outcome.timings else {}),
     }

@@ -11,16 +11,18 @@ import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 
 import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
 
 from crossnn.errors import SpecError
 from crossnn.runs.cell import Cell, Record
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One known divergence. Scopes are shell patterns; `r` is the interval in which its size must lie."""
+    """One known divergence. Scopes are shell patterns; `r` is the interval in which its size must lie. `versions` says
+    which versions of which package it concerns (`torch>=2.4,<3`); none: all."""
 
     id: str
     backend: str
@@ -33,15 +35,31 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dtype: str = "*"
     mode: str = "*"
     case: str = "*"
+    call: str = "*"
+    versions: str = ""
 
     def covers(self, cell: Cell) -> bool:
         """Whether the cell is one that this entry speaks of."""
         scope = (self.backend, self.spec, self.implementation, self.dtype, self.mode)
-        return all(map(fnmatchcase, (cell.backend, cell.spec, cell.implementation, cell.dtype, cell.mode), scope))
+        own = (cell.backend, cell.spec, cell.implementation, cell.dtype, cell.mode)
+        return all(map(fnmatchcase, own, scope)) and _installed(self.versions)
 
     def matches(self, record: Record) -> bool:
-        """Whether a record of such a cell is the quantity and case that this entry speaks of."""
-        return fnmatchcase(record.quantity, self.quantity) and fnmatchcase(record.case, self.case)
+        """Whether a record of such a cell is the quantity, case and call that this entry speaks of."""
+        own = (record.quantity, record.case, record.call)
+        return all(map(fnmatchcase, own, (self.quantity, self.case, self.call)))
+
+
+@cache
+def _installed(versions: str) -> bool:
+    """Whether the package that a requirement names is installed in one of its versions."""
+    if not versions:
+        return True
+    requirement = Requirement(versions)
+    try:
+        return requirement.specifier.contains(metadata.version(requirement.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 @cache
@@ -50,8 +68,11 @@ def differences() -> tuple[Difference, ...]:
     text = resources.files("crossnn.specs").joinpath("differences.toml").read_text("utf-8")
     try:
         table = tomllib.loads(text)
-        return tuple(msgspec.convert(table.get("difference", []), list[Difference]))
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        found = tuple(msgspec.convert(table.get("difference", []), list[Difference]))
+        for entry in found:
+            Requirement(entry.versions or "any")
+        return found
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, InvalidRequirement) as error:
         raise SpecError(f"differences.toml: {error}") from None
 
 

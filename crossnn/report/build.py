@@ -18,6 +18,7 @@ from crossnn.report.timing import timing_blocks
 from crossnn.report.training import training_blocks
 from crossnn.runs import journal, machine
 from crossnn.runs.cell import ORACLE, Answer, Record, Training
+from crossnn.runs.findings import Accuracy, Convention, Finding, Mutants
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.timing.results import WIDTH, Contest, contests, measured
 from crossnn.training.verdict import judge_curves
@@ -37,6 +38,7 @@ class Run:
     timings: Sequence[Prepared | Visit] = ()
     ceilings: Sequence[Ceiling] = ()
     answers: Sequence[Answer] = ()
+    findings: Sequence[Finding] = ()
 
 
 def read_run(folder: Path) -> Run:
@@ -48,6 +50,7 @@ def read_run(folder: Path) -> Run:
         [*contents.records, *curves], trainings, machine.read(folder), contents.dropped,
         contests(*measured(contents.entries), ceilings), [one for one in every if isinstance(one, Prepared | Visit)],
         ceilings, [one for one in every if isinstance(one, Answer)],
+        [one for one in every if isinstance(one, Accuracy | Mutants | Convention)],
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work for one backend; `left_out` is the reason why it is planned and not done."""
 
-    task: Literal["check", "train", "time", "question"]
+    task: Literal["check", "train", "time", "question", "atlas", "power", "convention"]
     spec: str
     backend: str
     implementation: Implementation = "formula"

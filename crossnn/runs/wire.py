@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import msgspec
 
 from crossnn.runs.cell import Answer, Cell, Done, Record, Training
+from crossnn.runs.findings import Accuracy, Convention, Finding, Mutants
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 
-Result = Record | Training | Answer | Ceiling | Prepared | Visit
+Result = Record | Training | Answer | Finding | Ceiling | Prepared | Visit
 RECORDS: Mapping[str, type[Result] | type[Done]] = {
     "check": Record,
     "training": Training,
     "answer": Answer,
+    "accuracy": Accuracy,
+    "mutants": Mutants,
+    "convention": Convention,
     "ceiling": Ceiling,
     "prepared": Prepared,
     "visit": Visit,

@@ -1,0 +1,1 @@
+"""How accurate the functions of frameworks are, over dense grids of inputs."""

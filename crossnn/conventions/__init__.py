@@ -1,0 +1,1 @@
+"""What each framework does by default, concept by concept, measured."""

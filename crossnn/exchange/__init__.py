@@ -1,0 +1,1 @@
+"""Parameters and optimizer states that travel between frameworks."""

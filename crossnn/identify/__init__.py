@@ -1,0 +1,1 @@
+"""Which formula a given function, loss or optimizer computes, found by measurement."""

@@ -1,0 +1,1 @@
+"""The pytest plugin: the parity of ported functions as a fixture, and markers for backends."""
