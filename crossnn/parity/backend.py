@@ -86,3 +86,12 @@ def native_of(adapter: Adapter, kind: str, name: str, settings: Mapping[str, Any
     """`adapter.native(kind, name, settings)`, the same one for the same settings."""
     key = ("native", kind, name, repr(sorted(settings.items())))
     return once(adapter, key, lambda: adapter.native(kind, name, settings))  # type: ignore[no-any-return]
+
+
+def natives_of(adapter: Adapter, kind: str, name: str, settings: Mapping[str, Any]) -> list[Native]:
+    """Every way in which the framework itself computes this specification with these settings: the usual one first,
+    then its variants."""
+    usual = native_of(adapter, kind, name, settings)
+    key = ("variants", kind, name, repr(sorted(settings.items())))
+    others = once(adapter, key, lambda: tuple(adapter.variants(kind, name, settings)))
+    return [*([usual] if usual is not None else []), *others]

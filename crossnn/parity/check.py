@@ -18,15 +18,16 @@ from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
 from crossnn.errors import CrossnnError, UnavailableError
 from crossnn.formula.oracle import Exact
-from crossnn.parity.backend import first_mode, native_of, started
-from crossnn.parity.compute import Values, native_optimizer_values, optimizer_values, subject_values
+from crossnn.parity.backend import first_mode, natives_of, started
+from crossnn.parity.compute import Values, optimizer_values, subject_values
 from crossnn.parity.differences import apply_registry
 from crossnn.parity.experiments import first_step, study_step
 from crossnn.parity.functions import function_subjects
 from crossnn.parity.judge import Judgement, Reference, judge
 from crossnn.parity.layers import layer_subjects
+from crossnn.parity.natives import native_optimizer_values, native_values
 from crossnn.parity.networks import network_subjects
-from crossnn.parity.optimizers import Steps, optimizer_steps
+from crossnn.parity.optimizers import ALWAYS, Steps, optimizer_steps
 from crossnn.parity.proof import proofs
 from crossnn.parity.subject import Subject
 from crossnn.runs.cell import ORACLE, Cell, Record, Worst
@@ -93,47 +94,73 @@ def subjects_of(spec: str, files: tuple[str, ...], seed: int) -> list[Subject] |
 
 def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]:
     adapter, _ = started(cell.backend, cell.device, cell.dtype, cell.threads)
-    native = cell.implementation == "native"
-    records: list[Record] = []
-    nothing = f"{cell.backend} has no native {row.name}: the formula runs instead"
-    if isinstance(row, Optimizer) and cell.seed > 0:
-        nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
     subjects: Sequence[Subject | Steps] = subjects_of(cell.spec, cell.files, cell.seed)
+    if cell.implementation == "native":
+        return _native_records(cell, row, subjects, adapter)
+    records: list[Record] = []
     for subject in subjects:
         try:
-            own = native_of(adapter, row.kind, row.name, subject.settings) if native else None
-            if native and own is None:
-                continue
-            if own is not None and own.modes and cell.mode not in own.modes:
-                nothing = f"{own.call} does not run in mode {cell.mode}: the formula runs instead"
-                continue
-            records += _case_records(cell, row, subject, adapter, own)
+            records += _case_records(cell, row, subject, adapter)
         except Exception as error:  # whatever a framework throws is a result of this case, and of no other
             records.append(_thrown(cell, row, subject, error))
-    if not records:
-        return [_record(cell, row, "-", Judgement("NOT-RUN", message=nothing))]
     return records
 
 
-def _thrown(cell: Cell, row: Row, subject: Subject | Steps, error: Exception) -> Record:
+def _native_records(cell: Cell, row: Row, subjects: Sequence[Subject | Steps], adapter: Adapter) -> list[Record]:
+    """Every implementation of the framework's own, in every case that it has; an optimizer in further modes in its
+    first cases alone."""
+    nothing = f"{cell.backend} has no native {row.name}: the formula runs instead"
+    if isinstance(row, Optimizer) and cell.seed > 0:
+        nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
+    further = isinstance(row, Optimizer) and cell.mode != adapter.modes[0]
+    records: list[Record] = []
+    for subject in subjects[:ALWAYS] if further else subjects:
+        try:
+            found = natives_of(adapter, row.kind, row.name, subject.settings)
+        except Exception as error:  # as above
+            records.append(_thrown(cell, row, subject, error))
+            continue
+        for own in found:
+            modes = own.modes or (adapter.modes[:1] if isinstance(row, Optimizer) else ())
+            if modes and cell.mode not in modes:
+                nothing = f"{own.call} does not run in mode {cell.mode}: the formula runs instead"
+                continue
+            try:
+                records += _own_records(cell, row, subject, adapter, own, cell.mode if further else "")
+            except Exception as error:
+                records.append(_thrown(cell, row, subject, error, own.call))
+    return records or [_record(cell, row, "-", Judgement("NOT-RUN", message=nothing))]
+
+
+def _thrown(cell: Cell, row: Row, subject: Subject | Steps, error: Exception, call: str = "") -> Record:
     """An error; where nothing is judged, as of no samples, to refuse is a convention like others."""
     message = _one_line(error)
     if isinstance(subject, Subject) and subject.tabulated:
         found = Judgement("KINK", worst=Worst((), "a convention", "refused"), message=message)
-        return _record(cell, row, subject.order[0], found, subject.case)
-    return _record(cell, row, "-", Judgement("ERROR", message=message), subject.case)
+        return _record(cell, row, subject.order[0], found, subject.case, call)
+    return _record(cell, row, "-", Judgement("ERROR", message=message), subject.case, call)
 
 
-def _case_records(cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter, own: Native | None) -> list[Record]:
-    """The records of one case, by the formula or by a native implementation."""
+def _case_records(cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter) -> list[Record]:
+    """The records of one case, by the formula."""
     if isinstance(subject, Steps):
-        values = (
-            optimizer_values(adapter, cell.mode, subject)
-            if own is None
-            else native_optimizer_values(subject, own, cell.dtype)
-        )
+        values = optimizer_values(adapter, cell.mode, subject)
+        return _judged(cell, row, subject.case, values, subject.references(cell.dtype), None)
+    return _subject_records(cell, row, subject, subject_values(adapter, cell.mode, subject, None), None)
+
+
+def _own_records(
+    cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter, own: Native, mode: str
+) -> list[Record]:
+    """The records of one case, by a native implementation; `mode` is a further one of an optimizer."""
+    if isinstance(subject, Steps):
+        values = native_optimizer_values(subject, own, cell.dtype, mode)
         return _judged(cell, row, subject.case, values, subject.references(cell.dtype), own)
-    values = subject_values(adapter, cell.mode, subject, own)
+    given, values = native_values(adapter, cell.mode, row, subject, own, cell.dtype, cell.seed)
+    return _subject_records(cell, row, given, values, own)
+
+
+def _subject_records(cell: Cell, row: Row, subject: Subject, values: Values, own: Native | None) -> list[Record]:
     if subject.tabulated:
         return _conventions(cell, row, subject, values, own)
     references: Mapping[str, Reference] = subject.references(cell.dtype)

@@ -148,7 +148,9 @@ def native_functions(
 
     def objective(params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         found = {what: value for what, value in outputs(params, data).items() if not what.startswith(STATE)}
-        numbers = [total(data["weights"] * value) if what == "value" else value for what, value in found.items()]
+        weights = data.get("weights")
+        weighed = {what for what in found if what == "value" and weights is not None}
+        numbers = [total(weights * value) if what in weighed else value for what, value in found.items()]
         return functools.reduce(operator.add, numbers)
 
     return outputs, objective
@@ -169,8 +171,8 @@ def optimizer_values(adapter: Adapter, mode: str, steps: Steps) -> Values:
         running = update(running[0], g, running[1], lr, t)
         free.append(map_tree(adapter.array, running))
     return {
-        **_labelled(steps, [map_tree(adapter.array, one) for one in alone], ""),
-        **_labelled(steps, free, "free-running "),
+        **labelled(steps, [map_tree(adapter.array, one) for one in alone], ""),
+        **labelled(steps, free, "free-running "),
     }
 
 
@@ -178,33 +180,10 @@ def _lift(adapter: Adapter, state: Arrays) -> dict[str, dict[str, Any]]:
     return {slot: {PARAM: adapter.tensor(value)} for slot, value in state.items()}
 
 
-def _labelled(steps: Steps, results: list[Any], prefix: str) -> Values:
+def labelled(steps: Steps, results: list[Any], prefix: str) -> Values:
+    """Parameters and state after each step as quantities, stacked over the steps."""
     values = {f"{prefix}update": np.stack([params[PARAM] for params, _ in results])}
     for slot in steps.row.state:
         if all(slot in state for _, state in results):
             values[f"{prefix}state.{slot}"] = np.stack([state[slot][PARAM] for _, state in results])
     return values
-
-
-def native_optimizer_values(steps: Steps, native: Native, dtype: str) -> Values:
-    """Every quantity that a framework's own optimizer shows."""
-
-    def short(array: np.ndarray) -> np.ndarray:
-        return np.asarray(array, dtype)
-
-    def fresh() -> Any:
-        return native.function({PARAM: short(steps.w)}, steps.settings)
-
-    alone, free = [], []
-    for k in range(STEPS):
-        optimizer = fresh()
-        w, state = steps.before(k)
-        optimizer.load({PARAM: short(w)}, {slot: {PARAM: short(value)} for slot, value in state.items()}, k)
-        optimizer.step({PARAM: short(steps.gradients[k])}, float(steps.rates[k]))
-        alone.append(optimizer.read())
-    runner = fresh()
-    runner.load({PARAM: short(steps.w)}, {slot: {PARAM: short(value)} for slot, value in steps.start.items()}, 0)
-    for k in range(STEPS):
-        runner.step({PARAM: short(steps.gradients[k])}, float(steps.rates[k]))
-        free.append(map_tree(np.array, runner.read()))
-    return {**_labelled(steps, alone, ""), **_labelled(steps, free, "free-running ")}

@@ -22,11 +22,13 @@ from crossnn.catalogue.rows import (
     Schedule,
 )
 from crossnn.formula.graph import GRAPH, Graph, Node
+from crossnn.formula.shapes import Shape
 from crossnn.parity import inputs
 from crossnn.parity.losses import loss_subjects
 from crossnn.parity.schedules import outer_subjects
 from crossnn.parity.subject import Arrays, Kink, Subject, shapes_of
 
+FANS = ("fan_in", "fan_out")
 Recorder = Callable[[str, Mapping[str, Node], list[Node]], Node]
 
 
@@ -50,7 +52,11 @@ def function_subjects(row: Formulated, seed: int) -> list[Subject]:
     found = [_subject(row, name, hyper, knobs, seed) for name, hyper, knobs in cases(row)]
     if isinstance(row, Metric):
         hyper, knobs = settings(row, {})
-        found.append(_values_only(row, "one class", {**hyper, **knobs}, _recorder(row, hyper, knobs), _one_class(row)))
+        found.append(
+            _values_only(
+                row, "one class", {**hyper, **knobs}, _recorder(row, hyper, knobs), _one_class(row), ("y", "t")
+            )
+        )
     return found
 
 
@@ -71,7 +77,7 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
         case Regularizer():
             return _one_number(row, case, chosen, recorder, _parameter(row, generator, kinks), kinks)
         case Constraint():
-            return _values_only(row, case, chosen, recorder, {"w": _parameter(row, generator, kinks)})
+            return _values_only(row, case, chosen, recorder, {"w": _parameter(row, generator, kinks)}, ("w",))
         case Metric():
             shape = inputs.VECTORS if row.acts_on == "vector" else inputs.ELEMENTS
             data = {
@@ -79,7 +85,7 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
                 "t": inputs.domain(generator, row.target, shape),
             }
             data["y"].flat[: len(row.points)] = row.points
-            return _values_only(row, case, chosen, recorder, data)
+            return _values_only(row, case, chosen, recorder, data, ("y", "t"))
         case Initializer():
             draws = initializer_draws(row, (5, 7), seed, row.name)
             return _values_only(
@@ -147,8 +153,9 @@ def _one_number(
     scalar = _trace(lambda params, data: recorder(row.formula, params, params["w"].tape), params, {})
     kinks = tuple(Kink("gradient", index, float(w[index]), 1.0) for index in np.ndindex(w.shape) if w[index] in at)
     return Subject(
-        case, chosen, forward, params, {}, scalar, elementwise=True, gradient_names={"w": "gradient"}, kinks=kinks
-    )
+        case, chosen, forward, params, {}, scalar, elementwise=True, gradient_names={"w": "gradient"}, kinks=kinks,
+        calls={"value": ("w",)},
+    )  # fmt: skip
 
 
 def _one_class(row: Metric) -> Arrays:
@@ -159,7 +166,26 @@ def _one_class(row: Metric) -> Arrays:
     return {"y": inputs.single(y), "t": first.get(row.target, np.zeros(shape))}
 
 
-def _values_only(row: Formulated, case: str, chosen: Mapping[str, Any], recorder: Recorder, data: Arrays) -> Subject:
+def drawn_subject(
+    row: Initializer, case: str, chosen: Mapping[str, Any], draws: Mapping[str, np.ndarray], shape: Shape
+) -> Subject:
+    """An initializer with random numbers that a framework drew, as float64 arrays."""
+    fans = {name: value for name, value in initializer_draws(row, shape, 0, row.name).items() if name in FANS}
+    hyper, knobs = settings(row, chosen)
+    data = {**{name: np.asarray(value, np.float64) for name, value in draws.items()}, **fans}
+    return _values_only(row, case, chosen, _recorder(row, hyper, knobs), data)
+
+
+def _values_only(
+    row: Formulated,
+    case: str,
+    chosen: Mapping[str, Any],
+    recorder: Recorder,
+    data: Arrays,
+    arguments: tuple[str, ...] = (),
+) -> Subject:
+    """`arguments`: what a native implementation is called with."""
     anchor = next(iter(data))
     forward = _trace(lambda params, data: {"value": recorder(row.formula, data, data[anchor].tape)}, {}, data)
-    return Subject(case, chosen, forward, {}, data, elementwise=True)
+    calls = {"value": arguments} if arguments else {}
+    return Subject(case, chosen, forward, {}, data, elementwise=True, calls=calls)

@@ -12,7 +12,10 @@ from crossnn.catalogue.rows import Activation, Loss, Question, Regularizer, Row,
 from crossnn.errors import CrossnnError, choices
 from crossnn.runs.cell import ORACLE, Cell, Implementation
 
-NATIVE_KINDS = ("activation", "loss", "layer", "optimizer")
+NATIVE_KINDS = (
+    "activation", "loss", "regularizer", "constraint", "initializer", "metric", "layer", "optimizer", "schedule",
+    "clipping",
+)  # fmt: skip
 """Kinds for which frameworks have implementations of their own."""
 
 
@@ -95,8 +98,8 @@ def _may_be_native(row: Row) -> bool:
 
 
 def _native_modes(row: Row, implementation: str, modes: list[str]) -> list[str]:
-    """A framework's own optimizer is an object with its own loop: it runs as it is, once."""
-    return modes[:1] if implementation == "native" and row.kind == "optimizer" else modes
+    """A framework's schedules and initializers are called as they are, once."""
+    return modes[:1] if implementation == "native" and row.kind in ("schedule", "initializer") else modes
 
 
 TRAINED = ("experiment", "study")
