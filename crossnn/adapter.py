@@ -94,6 +94,33 @@ class Opened:
     native: Native
 
 
+class OwnLayer(Protocol):
+    """A framework's own layer as its constructor makes it where nothing is said but sizes: its defaults, its initial
+    weights and the layout of its data are what is measured."""
+
+    call: str
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Parameters and running statistics by the framework's names, in its layout."""
+
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set all of them."""
+
+    def run(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        """The (first) result for data in the framework's own layout."""
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model of the framework's own, such as a torch.nn.Module, for comparing somebody's ports: its parameters by its
+    own names (empty where a tree is taken as it is), `call(parameters, *inputs)` with others in their place, and the
+    dtypes in which it can run."""
+
+    arrays: Mapping[str, np.ndarray]
+    call: Callable[..., Tree]
+    dtypes: tuple[str, ...] = ("float64", "float32")
+
+
 class NativeOptimizer(Protocol):
     """A framework's own optimizer, able to start from any state, so that one step can be judged alone."""
 
@@ -191,9 +218,20 @@ class Adapter(Protocol):
         """Other ways in which the framework computes the same: another function or class, or another implementation
         of it (`fused`, `foreach`). Each has a call of its own."""
 
+    def model(self, function: Callable[..., Any]) -> OwnModel | None:
+        """What is called here, if it is a model with parameters of its own; None for a plain function."""
+
+    def guest(self) -> AbstractContextManager[None]:
+        """Around work in somebody else's process: afterwards the settings that `start` changes are as before, as far as
+        the framework lets them."""
+
     def opened(self, call: str) -> Opened:
         """What this call makes: the full name of a function or class of the framework, with literal arguments or none.
         Nothing else is evaluated. Raises BackendError with what is known where it is no such call."""
+
+    def own_layer(self, name: str, sizes: Mapping[str, int]) -> OwnLayer | None:
+        """The framework's own layer for this row of the catalogue at its defaults, started for the present dtype; None
+        where it has no layers, or not this one. `sizes` by the names that crossnn/conventions/layers.py gives."""
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         """The graphs that the framework makes of `f` in this mode, from what it recorded to what it runs, in order;
@@ -248,8 +286,17 @@ class BaseAdapter:
     def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
         return ()
 
+    def model(self, function: Callable[..., Any]) -> OwnModel | None:
+        return None
+
+    def guest(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def opened(self, call: str) -> Opened:
         raise BackendError(f"the adapter of {self.name!r} opens no calls: it has no method 'opened'")
+
+    def own_layer(self, name: str, sizes: Mapping[str, int]) -> OwnLayer | None:
+        return None
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         return iter(())

@@ -1,4 +1,4 @@
-"""`crossnn list`: the catalogue by kind. Imports neither NumPy nor a framework."""
+"""`crossnn list`: the catalogue by kind. Imports neither NumPy nor a framework, but for the frameworks' own calls."""
 
 from __future__ import annotations
 
@@ -24,12 +24,53 @@ def _lectures(rows: Sequence[Row]) -> str:
     return plain_table(["id", "kind", "what", "covered by"], listed)
 
 
+def _natives(rows: Sequence[Row]) -> str:
+    """Loads every installed framework: what it has is asked of it."""
+    from crossnn import registry
+    from crossnn.cli.options import frameworks_here
+    from crossnn.parity.overlay import COMPOSED, calls
+    from crossnn.parity.plan import NATIVE_KINDS
+    from crossnn.report.document import plain_table
+
+    names = [name for name, backend in registry.backends().items() if backend.natives and not backend.missing]
+    frameworks_here(names)
+    adapters = [registry.started(name) for name in names]
+    listed = [
+        [row.name, row.kind, *("\n".join(calls(adapter, row)) or COMPOSED for adapter in adapters)]
+        for row in rows
+        if row.kind in NATIVE_KINDS
+    ]
+    return plain_table(["row", "kind", *names], listed)
+
+
+def _conventions() -> str:
+    """Measures in the installed frameworks: what they do by default stands in no table."""
+    from crossnn import registry
+    from crossnn.cli.options import frameworks_here
+    from crossnn.conventions.measure import convention_cells, measure
+    from crossnn.report.conventions import convention_blocks
+    from crossnn.report.document import Heading, Table, Text, plain_table
+
+    names = [name for name, backend in registry.backends().items() if backend.natives and not backend.missing]
+    frameworks_here(names)
+    found = [record for cell in convention_cells(backends=names) for record in measure(cell)]
+    lines = []
+    for block in convention_blocks(found):
+        match block:
+            case Table(headers, rows):
+                lines.append(plain_table(headers, rows))
+            case Heading(_, text) | Text(text):
+                lines.append(text)
+    return "\n\n".join(lines)
+
+
 @click.command("list")
 @click.argument("kind", required=False)
 @click.argument("files", nargs=-1, metavar="[FILE.toml ...]")
 def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
     """List the catalogue, or the rows of one KIND (activation, loss, optimizer ...), with a file of your own; or
-    'lectures': every item of the lectures, and what covers it."""
+    'lectures': every item of the lectures, and what covers it; or 'natives': which functions and classes of each
+    framework compute a row; or 'conventions': what each does by default. These two ask the frameworks themselves."""
     from crossnn.catalogue.load import load_catalogue
     from crossnn.errors import UnknownNameError, unknown
     from crossnn.report.document import plain_table
@@ -39,6 +80,12 @@ def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
     rows = list(load_catalogue(files).rows.values())
     if kind == "lectures":
         click.echo(_lectures(rows))
+        return
+    if kind == "natives":
+        click.echo(_natives(rows))
+        return
+    if kind == "conventions":
+        click.echo(_conventions())
         return
     kinds = list(dict.fromkeys(str(row.kind) for row in rows))
     if kind is not None and kind not in kinds:

@@ -14,9 +14,9 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     """How accurate one function is in one dtype, over a dense grid of inputs.
 
     `largest` is the largest error in units of float spacing (the distance of the floating-point numbers next to the
-    true value), at the input `at`. `curve` has the largest error of each stretch of the grid, in the order of `edges`
-    (one more than there are stretches); null where nothing was comparable. `regions` are stretches of inputs with what
-    happens there: overflow, NaN, zero where the truth is not."""
+    true value), at the input `at`. `curve` has the largest error of each of equal stretches of an axis
+    (crossnn/atlas/axis.py), all digits where something else happened; null where nothing was comparable. `regions` are
+    stretches of inputs, from and to, and what happens there: overflow, NaN, zero where the truth is not. `message` says why nothing was measured."""
 
     record: Literal["accuracy"] = "accuracy"
     spec: str
@@ -30,13 +30,15 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     quantity: str
     case: str = ""
-    largest: float | None
-    at: float | None
-    edges: tuple[float, ...] = ()
+    target: str = ""
+    largest: float | None = None
+    at: float | None = None
+    axis: str = ""
     curve: Numbers = ()
     regions: tuple[tuple[str, float, float], ...] = ()
     points: int = 0
     seconds: float = 0.0
+    message: str = ""
 
 
 class Survivor(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +70,14 @@ class Mutants(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Convention(msgspec.Struct, frozen=True, kw_only=True):
-    """What one framework's default does, of one concept: the measured answer, what was measured, and what a port that
-    overlooks it would suffer in the stated scenario (`difference`, relative; null where nothing is to compare)."""
+    """What one framework does by default, of one concept: the measured answer, what was measured, how exactly the
+    formula with these settings reproduces it (`error`, relative), and what a port that overlooks it would suffer in the
+    stated scenario (`difference`, relative; null where nothing is to compare). A framework that has no such thing
+    answers with nothing."""
 
     record: Literal["convention"] = "convention"
+    concept: str
+    asks: str
     spec: str
     kind: str
     spec_sha: str = ""
@@ -80,8 +86,7 @@ class Convention(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     evidence: str = ""
     settings: dict[str, float | bool | str] = {}
-    verdict: str = ""
-    r: float | None = None
+    error: float | None = None
     scenario: str = ""
     difference: float | None = None
     seconds: float = 0.0
