@@ -17,7 +17,7 @@ from crossnn.catalogue.rows import Draw, Layer, Parameter
 from crossnn.errors import SpecError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
 from crossnn.formula.graph import GRAPH, Node, constant, record
-from crossnn.formula.limits import MAX_STEPS
+from crossnn.formula.limits import MAX_AXES, MAX_LENGTH, MAX_STEPS
 from crossnn.formula.options import Statics, whole_numbers
 from crossnn.formula.shapes import Shape
 
@@ -208,7 +208,11 @@ def example_shapes(
         found: list[int] = []
         for dimension in pattern:
             length = options.get(dimension, sizes.setdefault(dimension, 3 + len(sizes) % 5))
+            if not isinstance(length, list) and not 1 <= length <= MAX_LENGTH:
+                raise SpecError(f"{dimension} = {length:g} is no length; a length is a number from 1 to {MAX_LENGTH:,}")
             found += length if isinstance(length, list) else [int(length)]
+        if len(found) > MAX_AXES:
+            raise SpecError(f"{row.name}: an input of {len(found)} axes; at most {MAX_AXES}")
         return tuple(found)
 
     return {name: shape(patterns[name]) for name in row.inputs}

@@ -20,8 +20,10 @@ def check_experiment(row: Experiment) -> None:
     if row.batch_size != "full" and row.batch_size < 1:
         raise SpecError(f'batch_size = {row.batch_size}; a whole number from 1, or "full"')
     for key in ("epochs", "samples", "seed"):
-        if getattr(row, key) < 0:
-            raise SpecError(f"{key} = {getattr(row, key)}; a whole number from 0")
+        if not 0 <= getattr(row, key) <= MOST_STEPS:
+            raise SpecError(f"{key} = {getattr(row, key)}; a whole number from 0 to {MOST_STEPS:,}")
+    if row.batch_size != "full" and row.batch_size > MOST_STEPS:
+        raise SpecError(f'batch_size = {row.batch_size}; at most {MOST_STEPS:,}, or "full"')
     if not 0 < row.held_out < 1:
         raise SpecError(f"held_out = {row.held_out}; the share of samples kept apart, between 0 and 1, such as 0.2")
     if any(length < 1 for length in row.input):

@@ -27,7 +27,7 @@ from crossnn.catalogue.rows import (
 from crossnn.catalogue.trained import check_experiment, check_study
 from crossnn.errors import SpecError, choices
 from crossnn.formula.grammar import parse
-from crossnn.formula.limits import MAX_ELEMENTS
+from crossnn.formula.limits import MAX_AXES, MAX_ELEMENTS, MAX_LENGTH
 from crossnn.questions.protocols import check_question
 
 UPDATE = ("w", "g", "lr", "t")
@@ -186,10 +186,14 @@ def _check_layer(row: Layer) -> None:
         if name not in row.inputs:
             raise SpecError(f"domains.{name}: no such input; inputs: {choices(row.inputs)}")
         below = row.options.get(domain)
-        if domain != "binary" and not (isinstance(below, int | float) and below >= 1):
+        if domain != "binary" and not (isinstance(below, int | float) and 1 <= below <= MAX_LENGTH):
             raise SpecError(
-                f"domains.{name} = {domain!r}: binary, or an option that says below which number its indices are"
+                f"domains.{name} = {domain!r}: binary, or an option that says below which number, from 1 to "
+                f"{MAX_LENGTH:,}, its indices are"
             )
+    patterns = [*row.input.values()] if isinstance(row.input, dict) else [row.input]
+    if any(len(pattern) > MAX_AXES for pattern in patterns):
+        raise SpecError(f"input has {max(map(len, patterns))} axes; at most {MAX_AXES}")
 
 
 def _check_network(row: Network) -> None:

@@ -1,4 +1,4 @@
-"""`crossnn compare`: what changed between two runs. Exit code 1 where something is slower, or fails that did not."""
+"""`crossnn compare`: what changed between two runs. Exit code 1 where something is worse: a gate for an upgrade."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crossnn.cli.options import json_option, write_json
 from crossnn.report.document import plain_table
 
 MOST = 40
@@ -15,22 +16,34 @@ MOST = 40
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path), metavar="RUN")
 @click.argument("after", type=click.Path(path_type=Path), metavar="RUN")
+@json_option
 @click.pass_context
-def compare(ctx: click.Context, before: Path, after: Path) -> None:
-    """Say what changed from the first run folder to the second: verdicts, and times beyond their intervals.
+def compare(ctx: click.Context, before: Path, after: Path, json_file: str | None) -> None:
+    """Say what changed from the first run folder to the second: verdicts, sizes of errors, accuracy, defaults of the
+    frameworks, and times beyond their intervals.
 
-    Exit code 1 where something became slower or fails that did not fail before; 0 otherwise.
+    Exit code 1 where something fails that did not fail before, became slower or less accurate, or has another default;
+    0 otherwise.
     """
     from crossnn.errors import CrossnnError
-    from crossnn.report.compare import CLOSE, compare_runs, spread, times_table
+    from crossnn.report.compare import CLOSE, compare_runs, document, spread, times_table
 
     found = compare_runs(before, after)
-    if not found.times and not found.verdicts and not (found.only_before or found.only_after):
+    if not found.common and not (found.only_before or found.only_after):
         raise CrossnnError(f"{before} and {after} hold nothing that can be compared")
+    if json_file:
+        write_json(json_file, document(found))
+        if json_file == "-":
+            ctx.exit(int(found.worse))
     for line in found.machines:
         click.echo(f"other: {line}")
     for where, old, new in found.verdicts[:MOST]:
         click.echo(f"verdict: {where}: {old} -> {new}")
+    for word, changes in (("size", found.sizes), ("changed", found.findings)):
+        for one in changes[:MOST]:
+            click.echo(f"{word}: {one}")
+        if len(changes) > MOST:
+            click.echo(f"{word}: ... and {len(changes) - MOST} more")
     changed = [one for one in found.times if one.says]
     if changed:
         table = times_table(changed[:MOST])
@@ -40,7 +53,7 @@ def compare(ctx: click.Context, before: Path, after: Path) -> None:
     slower, faster = (sum(one.says == word for one in changed) for word in ("slower", "faster"))
     click.echo(
         f"{len(found.times)} times compared: {slower} slower, {faster} faster beyond their intervals; "
-        f"{len(found.verdicts)} verdicts changed."
+        f"{len(found.verdicts)} verdicts, {len(found.sizes)} sizes and {len(found.findings)} findings changed."
     )
     if found.agreement is not None:
         middle, largest = spread(found.times)

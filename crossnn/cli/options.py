@@ -206,6 +206,21 @@ def _check_modes(backends: Sequence[str], modes: Sequence[str]) -> None:
             raise BackendError(unknown("mode", mode, dict.fromkeys(known), f"Backends: {choices(backends)}."))
 
 
+def write_json(file: str, document: Any) -> None:
+    """One JSON document; `-` is standard output."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    if file == "-":
+        sys.stdout.write(text.decode())
+        return
+    try:
+        with open(file, "wb") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise CrossnnError(f"--json {file}: cannot be written ({error.strerror}); choose another file") from error
+
+
 def _writable(file: str) -> None:
     """Found out before an hour of work, not after."""
     try:

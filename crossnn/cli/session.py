@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ import click
 import msgspec
 
 from crossnn import registry
-from crossnn.cli.options import Selection
+from crossnn.cli.options import Selection, write_json
 from crossnn.cli.progress import watch
-from crossnn.errors import CrossnnError, NothingRanError
+from crossnn.errors import NothingRanError
 from crossnn.report.differences import alike, failures, index, not_run_rows, where
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
@@ -192,12 +191,4 @@ def _write_json(outcome: Outcome, chosen: Selection, code: int, arguments: Seque
         "cells": outcome.cells,
         **({"timings": outcome.timings, "ceilings": outcome.ceilings} if outcome.timings else {}),
     }
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
-    if chosen.json_file == "-":
-        sys.stdout.write(text.decode())
-        return
-    try:
-        with open(str(chosen.json_file), "wb") as file:
-            file.write(text)
-    except OSError as error:
-        raise CrossnnError(f"--json {chosen.json_file}: cannot be written ({error.strerror})") from error
+    write_json(str(chosen.json_file), document)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -30,6 +29,7 @@ from crossnn.formula.limits import (
     check_number,
     check_power,
     check_text,
+    python_tree,
     refusal,
     shorten,
 )
@@ -122,9 +122,7 @@ def _python_tree(text: str) -> ast.expr:
             f"formula too deep: {deepest} nested parentheses, at most {MAX_PARENTHESES}: {shorten(text)!r}"
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # "1if x else 2" is only a warning to Python
-            return ast.parse(text.strip(), mode="eval").body
+        return python_tree(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
         raise FormulaError(f"formula cannot be read ({reason}): {shorten(text)!r}") from None

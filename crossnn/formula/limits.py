@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import warnings
 
 from crossnn.errors import FormulaError
 
@@ -17,8 +18,18 @@ MAX_PARENTHESES = 40
 MAX_DEPTH = 80
 MAX_NODES = 1000
 MAX_ELEMENTS = 10**8
+MAX_AXES = 16
+MAX_LENGTH = 10**6
 MAX_STEPS = 512
 """So many steps of a recurrent layer are recorded, one after the other, and judged one by one."""
+
+
+def python_tree(text: str) -> ast.expr:
+    """The text as Python reads an expression, never evaluated. What Python would warn about, such as `1if x else 2`, is
+    an error like others: SyntaxError, ValueError, MemoryError or RecursionError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return ast.parse(text.strip(), mode="eval").body
 
 
 def check_text(text: object) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossnn.errors import FormulaError, choices
-from crossnn.formula.limits import MAX_ELEMENTS, refusal, shorten
+from crossnn.formula.limits import MAX_ELEMENTS, python_tree, refusal, shorten
 
 Statics = Mapping[str, Any]
 """What a name may stand for in an option: a whole number, several, True or False, or the choice of a knob."""
@@ -83,7 +83,7 @@ def option_value(text: str, name: str, node: ast.expr, statics: Statics) -> Any:
 def whole_numbers(text: str, statics: Statics) -> tuple[int, ...]:
     """The numbers that a text such as `4*units` or `kernel_size` stands for."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = python_tree(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise FormulaError(f"{shorten(text)!r} cannot be read: whole numbers, names, + - * //") from None
     _check_size(text, tree)

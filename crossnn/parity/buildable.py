@@ -95,8 +95,12 @@ def _layer(row: Layer, catalogue: Catalogue) -> None:
     for subject in layer_subjects(row, 0):
         options = {key: value for key, value in subject.settings.items() if key in row.options or key in row.knobs}
         assembly = Assembly([], training=False)
+        given = {**subject.params, **subject.data}
         for name in row.inputs:
-            assembly.outputs[name] = Node(assembly.tape, "input", shape=subject.params[name].shape, name=name)
+            assembly.outputs[name] = Node(
+                assembly.tape, "input", shape=given[name].shape, name=name,
+                dtype="index" if name in row.domains else "float",
+            )  # fmt: skip
         output = record_layer(assembly, None, row, "", {**options, "inputs": row.inputs})
         if not {id(assembly.outputs[name]) for name in row.inputs} & {id(node) for node in topological([output])}:
             raise SpecError(f"formula: what comes out depends on none of the inputs {choices(row.inputs)}")

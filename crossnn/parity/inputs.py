@@ -1,8 +1,8 @@
 """Hostile inputs: drawn to make mistakes visible, not to look natural.
 
 Distinct values per element, magnitudes 1e-9 to 1e2 with signs, every listed point, the neighbourhood of every kink,
-and a stretch around the origin where thresholds hide. Everything is representable in float32, so that one truth
-serves every dtype.
+and a stretch around the origin where thresholds hide. Everything is representable in float32; `all_bits` gives such
+numbers the rest of their 53 bits where only float64 sees them (full.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ VECTORS: Shape = (12, 6)
 LENGTH = 96
 """Arguments of an elementwise function; one length for all, so that frameworks compile each primitive once."""
 
+FEW = 4096.0
+"""Multiples of 1/4096 are numbers of few bits."""
+
 _NEAR = (-1e-3, -1e-6, 1e-6, 1e-3)
 
 
@@ -30,7 +33,17 @@ def generator_for(*key: object) -> np.random.Generator:
 
 def single(values: np.ndarray | Sequence[float]) -> np.ndarray:
     """Rounded to float32, kept as float64."""
-    return np.asarray(values, np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):  # of a hyper-parameter that is too large the backends are told so too
+        return np.asarray(values, np.float32).astype(np.float64)
+
+
+def all_bits(values: np.ndarray) -> np.ndarray:
+    """The same numbers to float32, with all the bits that float64 has behind them. What is written with a few bits (0,
+    1, a half, a label) is meant, and stays."""
+    if values.dtype.kind != "f":
+        return values
+    factor = 1 + 2.0**-26 * np.random.default_rng(values.size).uniform(-1, 1, values.shape)
+    return np.where(values * FEW == np.floor(values * FEW), values, values * factor)
 
 
 def hostile(generator: np.random.Generator, shape: Shape, low: float = -9, high: float = 2) -> np.ndarray:

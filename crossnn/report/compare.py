@@ -1,4 +1,5 @@
-"""Two runs side by side: which verdicts changed, and which times, beyond what both runs' intervals leave open.
+"""Two runs side by side: which verdicts changed, which sizes and defaults (changes.py), and which times, beyond what
+both runs' intervals leave open.
 
 Times of the same cell in two runs were not taken in the same rounds: each has an interval of its own, and only where
 these do not meet has something changed. Ratios to the same base travel better than times, between days and even between
@@ -9,17 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crossnn.report.build import Run, read_run
+from crossnn.report.changes import Changed, findings, sizes
 from crossnn.report.document import Table
 from crossnn.report.summary import WORST_FIRST
 from crossnn.report.timing import title
-from crossnn.runs.cell import Record
+from crossnn.runs.cell import FAILURES, Record
 from crossnn.timing.results import LEAST_DIFFERENCE, Contest, Standing
 
 CLOSE = 0.05
@@ -66,6 +68,16 @@ class Comparison:
     only_before: list[str]
     only_after: list[str]
     machines: list[str]
+    sizes: list[Changed] = field(default_factory=list)
+    findings: list[Changed] = field(default_factory=list)
+    judged: int = 0
+    measured: int = 0
+    """How many cells both runs have judged, and how many findings both have."""
+
+    @property
+    def common(self) -> int:
+        """How much of both runs was compared."""
+        return len(self.times) + self.judged + self.measured
 
     @property
     def agreement(self) -> float | None:
@@ -76,9 +88,11 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether anything is slower, or failed that did not fail before."""
-        return any(one.says == "slower" for one in self.times) or any(
-            new in ("FORMULA", "ACCURACY", "ERROR") for _, _, new in self.verdicts
+        """Whether anything is slower, less accurate, another default, or failed that did not fail before."""
+        return (
+            any(one.says == "slower" for one in self.times)
+            or any(new in FAILURES for _, _, new in self.verdicts)
+            or any(one.worse for one in self.findings)
         )
 
 
@@ -86,7 +100,12 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     old, new = read_run(before), read_run(after)
     times, only_old, only_new = _times(old.contests, new.contests)
     verdicts, missing, added = _verdicts(old.records, new.records)
-    return Comparison(times, verdicts, [*only_old, *missing], [*only_new, *added], _machines(old, new))
+    judged = len(_worst(old.records).keys() & _worst(new.records).keys())
+    return Comparison(
+        times, verdicts, [*only_old, *missing], [*only_new, *added], _machines(old, new),
+        sizes(old.records, new.records), findings(old.findings, new.findings),
+        judged, min(len(old.findings), len(new.findings)),
+    )  # fmt: skip
 
 
 def _times(old: Sequence[Contest], new: Sequence[Contest]) -> tuple[list[Change], list[str], list[str]]:
@@ -162,3 +181,26 @@ def spread(changes: Sequence[Change]) -> tuple[float, float]:
     """The median and the largest distance between the ratios of two runs, as a share."""
     found = [abs(math.log(new / old)) for old, new in filter(None, (one.ratios for one in changes))]
     return (math.expm1(float(np.median(found))), math.expm1(max(found))) if found else (0.0, 0.0)
+
+
+def document(found: Comparison) -> dict[str, Any]:
+    """The comparison as plain data, for JSON."""
+    changed = [one for one in found.times if one.says]
+    return {
+        "worse": found.worse,
+        "compared": {"times": len(found.times), "judged": found.judged, "findings": found.measured},
+        "other": found.machines,
+        "verdicts": [{"what": what, "before": old, "after": new} for what, old, new in found.verdicts],
+        "sizes": found.sizes,
+        "findings": found.findings,
+        "times": [
+            {
+                "says": one.says, "factor": one.factor, "who": one.contender, "what": one.where,
+                "before_us": one.before.measured.interval, "after_us": one.after.measured.interval,
+            }
+            for one in changed
+        ],
+        "agreement": found.agreement,
+        "only_before": found.only_before,
+        "only_after": found.only_after,
+    }  # fmt: skip

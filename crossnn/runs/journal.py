@@ -94,7 +94,7 @@ def parse(data: bytes, name: str = NAME) -> Contents:
         position += len(line)
         try:
             item = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if position == len(data):
                 break  # a disk that lost power may also leave rubbish that happens to end a line
             raise JournalError(

@@ -18,6 +18,7 @@ from typing import Any
 
 from crossnn.errors import CrossnnError
 from crossnn.runs.child import environment
+from crossnn.runs.whole import write_whole
 
 NAME = "machine.json"
 
@@ -73,7 +74,7 @@ def describe(arguments: Sequence[str] = (), threads: int = 1) -> dict[str, Any]:
 
 def write(folder: Path, machine: Mapping[str, Any]) -> None:
     try:
-        (folder / NAME).write_text(json.dumps(machine, indent=2) + "\n", encoding="utf-8")
+        write_whole(folder / NAME, json.dumps(machine, indent=2) + "\n")
     except OSError as error:
         raise CrossnnError(f"cannot write {folder / NAME}: {error.strerror}; choose another folder") from error
 

@@ -47,7 +47,7 @@ def decode_answer(line: bytes, cell: Cell) -> list[Result]:
     """A worker's answer; one that cannot be read is an ERROR record."""
     try:
         results = [decode(raw) for raw in msgspec.json.decode(line, type=_Answer).records]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return [failure(cell, f"the worker's answer is not a list of records: {error}")]
     return [result for result in results if not isinstance(result, Done)]
 
