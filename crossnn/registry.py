@@ -17,6 +17,7 @@ from crossnn.errors import BackendError, CrossnnError, choices, unknown
 
 if TYPE_CHECKING:
     from crossnn.adapter import Adapter
+    from crossnn.exchange.layout import Layout
 
 ENTRY_POINTS = "crossnn.backends"
 MEMBERS = (
@@ -30,7 +31,8 @@ class Backend:
     """Where an adapter lives, what it needs, how that is installed, and in which modes it runs. Modes are repeated here
     so that planning imports no framework (a test compares them with the adapter's own); those of a third party are
     unknown until it is loaded, so it is planned in its first mode. `slow_modes` compile for seconds per formula and are
-    checked only where asked for. `natives`: whether the framework has layers, losses or optimizers of its own."""
+    checked only where asked for. `natives`: whether the framework has layers, losses or optimizers of its own.
+    `layout`: where it says how it lays out parameters, which needs nothing of the framework."""
 
     name: str
     path: str
@@ -39,6 +41,7 @@ class Backend:
     modes: tuple[str, ...] = ()
     slow_modes: tuple[str, ...] = ()
     natives: bool = True
+    layout: str = ""
 
     @property
     def missing(self) -> list[str]:
@@ -62,6 +65,7 @@ BUILT_IN: Mapping[str, Backend] = {
         "pip install 'crossnn[torch]'",
         ("eager", "compiled"),
         ("compiled",),
+        layout="crossnn.backends.torch_exchange:LAYOUT",
     ),
     "tensorflow": Backend(
         "tensorflow",
@@ -70,9 +74,15 @@ BUILT_IN: Mapping[str, Backend] = {
         "pip install 'crossnn[tensorflow]'",
         ("eager", "graph", "xla"),
         ("xla",),
+        layout="crossnn.backends.tensorflow_exchange:LAYOUT",
     ),
     "jax": Backend(
-        "jax", "crossnn.backends.jax_adapter:JaxAdapter", ("jax",), "pip install 'crossnn[jax]'", ("eager", "jit")
+        "jax",
+        "crossnn.backends.jax_adapter:JaxAdapter",
+        ("jax",),
+        "pip install 'crossnn[jax]'",
+        ("eager", "jit"),
+        layout="crossnn.backends.jax_exchange:LAYOUT",
     ),
 }
 
@@ -118,6 +128,16 @@ def load(name: str) -> Adapter:
             "Subclass crossnn.adapter.BaseAdapter, as tests/example_adapter.py does."
         )
     return adapter
+
+
+def layout_of(name: str) -> Layout:
+    """How a backend's framework lays out parameters; the framework need not be installed."""
+    known = [one.name for one in backends().values() if one.layout]
+    if name not in known:
+        raise BackendError(unknown("layout", name, ["crossnn", *known]))
+    module, _, attribute = find(name).layout.partition(":")
+    layout: Layout = getattr(importlib.import_module(module), attribute)
+    return layout
 
 
 def started(name: str) -> Adapter:

@@ -56,7 +56,7 @@ def settings(row: Row, given: Mapping[str, Any]) -> tuple[dict[str, float], dict
             if isinstance(value, bool) or not (isinstance(value, int | float) or several):
                 wanted = "a whole number or a list of them" if isinstance(hyper[name], list) else "a number"
                 raise SpecError(f"{row.name}: {name} must be {wanted}, got {value!r}")
-            hyper[name] = value
+            hyper[name] = float(value) if isinstance(value, float) else value  # a number of NumPy's has another text
         else:
             raise UnknownNameError(unknown(f"setting of {row.name}", name, [*hyper, *knobs]))
     return hyper, knobs

@@ -114,7 +114,9 @@ def _native_records(cell: Cell, row: Row, subjects: Sequence[Subject | Steps], a
         nothing = f"{cell.backend} has no native {row.name} in the conventions of this seed; the first seed has all"
     further = isinstance(row, Optimizer) and cell.mode != adapter.modes[0]
     records: list[Record] = []
-    for subject in subjects[:ALWAYS] if further else subjects:
+    for subject in subjects:
+        if further and len({record.case for record in records}) == ALWAYS:
+            break
         try:
             found = natives_of(adapter, row.kind, row.name, subject.settings)
         except Exception as error:  # as above
