@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Params, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, OwnLayer, Params, Tensor, Tree
 from crossnn.errors import BackendError, choices
 from crossnn.formula.graph import map_tree
 from crossnn.formula.source import OPERATORS
@@ -24,6 +24,9 @@ from .torch_arrays import ARRAYS
 from .torch_windows import WINDOWS, conv, max_pool, pool_by_slices
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from crossnn.adapter import Opened, OwnModel
     from crossnn.drawing.view import View
     from crossnn.trace.executed import Executed
 
@@ -230,10 +233,35 @@ class TorchAdapter(BaseAdapter):
         torch.cuda.reset_peak_memory_stats()
         return peak
 
+    def own_layer(self, name: str, sizes: Mapping[str, int]) -> OwnLayer | None:
+        from . import torch_modules
+
+        return torch_modules.own_layer(name, sizes, self.dtype, self.device)
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import torch_native
 
         return torch_native.native(self.tensor, kind, name, knobs)
+
+    def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+        from . import torch_native
+
+        return torch_native.variants(self.tensor, kind, name, knobs)
+
+    def opened(self, call: str) -> Opened:
+        from . import torch_opened
+
+        return torch_opened.opened(self.tensor, self.array, call)
+
+    def model(self, function: Function) -> OwnModel | None:
+        from . import torch_models
+
+        return torch_models.model(function)
+
+    def guest(self) -> AbstractContextManager[None]:
+        from . import torch_models
+
+        return torch_models.guest()
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         from . import torch_graphs

@@ -1,29 +1,51 @@
-"""PyTorch's own implementations, as rows: what a user would call, and the knobs for which it is that formula."""
+"""PyTorch's own implementations, as rows: what a user would call, and the settings for which it is that formula."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from crossnn.adapter import Knobs, Native, Tensor
 
-from . import torch_optimizers
-from .torch_functions import ACTIVATIONS, LOSSES
+from . import torch_averages, torch_initializers, torch_optimizers
+from .torch_functions import ACTIVATIONS
 from .torch_layers import LAYERS
+from .torch_losses import LOSSES
+from .torch_outer import CLIPPINGS, SCHEDULES
+from .torch_penalties import CONSTRAINTS, METRICS, REGULARIZERS
+from .torch_rows import Rows, bound
 
-Row = Callable[[Knobs], Native | None]
+Make = Callable[[np.ndarray], Tensor]
 
-TABLE: Mapping[tuple[str, str], Row] = {
-    **{("activation", name): row for name, row in ACTIVATIONS.items()},
-    **{("loss", name): row for name, row in LOSSES.items()},
-    **{("layer", name): row for name, row in LAYERS.items()},
+TABLES: Mapping[str, Mapping[str, Rows]] = {
+    "activation": ACTIVATIONS,
+    "loss": LOSSES,
+    "layer": LAYERS,
+    "regularizer": REGULARIZERS,
+    "constraint": CONSTRAINTS,
+    "metric": METRICS,
+    "clipping": CLIPPINGS,
+    "schedule": SCHEDULES,
 }
 
 
-def native(tensor: Callable[[np.ndarray], Tensor], kind: str, name: str, knobs: Knobs) -> Native | None:
-    """The row for this specification, where these knobs are what it implements."""
+def _all(tensor: Make, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+    if (kind, name) == ("optimizer", "weight_ema"):
+        return torch_averages.natives(tensor, knobs)
     if kind == "optimizer":
-        return torch_optimizers.native(tensor, name, knobs)
-    row = TABLE.get((kind, name))
-    return row(knobs) if row else None
+        return torch_optimizers.natives(tensor, name, knobs)
+    if kind == "initializer":
+        return torch_initializers.natives(tensor, name, knobs)
+    return bound(TABLES.get(kind, {}).get(name, ()), knobs)
+
+
+def native(tensor: Make, kind: str, name: str, knobs: Knobs) -> Native | None:
+    """The first row of this specification for which these knobs are what it implements."""
+    found = _all(tensor, kind, name, knobs)
+    return found[0] if found else None
+
+
+def variants(tensor: Make, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+    """The rows behind the first."""
+    return _all(tensor, kind, name, knobs)[1:]

@@ -13,135 +13,176 @@ from crossnn.adapter import Knobs, Native, Params, Tensor, fits
 
 Arrays = Mapping[str, np.ndarray]
 Settings = Mapping[str, Any]
-AdamLike = Callable[..., torch.optim.Optimizer]
+Make = Callable[[np.ndarray], Tensor]
+O = "torch.optim."  # noqa: E741
 
 
 @dataclass(frozen=True)
 class Own:
-    """One of torch's optimizers. `knobs`: the values for which it is our formula, several in a tuple. `factors`: what
-    our slot is multiplied by to be theirs. `transposed`: it wants matrices with their inputs in columns."""
+    """One of torch's optimizers: `arguments` of its class `name`, of which `shown` are worth naming. `knobs`: the
+    values for which it is our formula, several in a tuple. `factors`: what our slot is multiplied by to be theirs.
+    `transposed`: it wants matrices with their inputs in columns; `sparse`: gradients that say which rows they have."""
 
     spec: str
-    call: str
-    make: Callable[[list[Tensor], Settings], torch.optim.Optimizer]
+    name: str
+    arguments: Callable[[Settings], dict[str, Any]]
     slots: Mapping[str, str] = field(default_factory=dict)
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    shown: str = ""
     factors: Mapping[str, Callable[[Settings], float]] = field(default_factory=dict)
     transposed: bool = False
+    sparse: bool = False
 
 
 def _decay(h: Settings) -> float:
     return float(h["weight_decay"]) if h.get("decay", "none") != "none" else 0.0
 
 
-def _sgd(p: list[Tensor], h: Settings) -> torch.optim.Optimizer:
-    dampening = h["dampening"] if h.get("form") == "dampened" else 0.0
-    return torch.optim.SGD(p, lr=h["lr"], momentum=h["rho"], dampening=dampening, weight_decay=_decay(h))
+def _momentum(h: Settings) -> dict[str, Any]:
+    dampening = h["dampening"] if h.get("form") == "dampened_later" else 0.0
+    return {"lr": h["lr"], "momentum": h["rho"], "dampening": dampening, "weight_decay": _decay(h)}
 
 
-def _rmsprop(p: list[Tensor], h: Settings) -> torch.optim.Optimizer:
+def _rmsprop(h: Settings) -> dict[str, Any]:
     momentum = h["mu"] if h.get("momentum", "none") != "none" else 0.0
-    return torch.optim.RMSprop(
-        p, lr=h["lr"], alpha=h["rho"], eps=h["eps"], centered=h.get("centered", False), momentum=momentum
-    )
+    return {
+        "lr": h["lr"], "alpha": h["rho"], "eps": h["eps"], "centered": h.get("centered", False), "momentum": momentum,
+    }  # fmt: skip
 
 
-def _adam(kind: AdamLike, **options: Any) -> Callable[[list[Tensor], Settings], torch.optim.Optimizer]:
-    """One of the family, which share their arguments."""
-    return lambda p, h: kind(p, lr=h["lr"], betas=(h["beta1"], h["beta2"]), eps=h["eps"], **options)
+def _adam(h: Settings) -> dict[str, Any]:
+    """What the family shares."""
+    return {"lr": h["lr"], "betas": (h["beta1"], h["beta2"]), "eps": h["eps"]}
 
 
-def _decaying(kind: AdamLike) -> Callable[[list[Tensor], Settings], torch.optim.Optimizer]:
-    return lambda p, h: _adam(kind, weight_decay=h["weight_decay"])(p, h)
+def _and(**more: Any) -> Callable[[Settings], dict[str, Any]]:
+    return lambda h: {**_adam(h), **more}
 
 
-def _muon(p: list[Tensor], h: Settings) -> torch.optim.Optimizer:
-    adjust = "match_rms_adamw" if h["scale"] == "rms" else "original"
-    return torch.optim.Muon(
-        p, lr=h["lr"], weight_decay=h["weight_decay"], momentum=h["mu"], nesterov=h["momentum"] == "nesterov",
-        eps=h["eps"], adjust_lr_fn=adjust,
-    )  # fmt: skip
+def _decaying(**more: Any) -> Callable[[Settings], dict[str, Any]]:
+    return lambda h: {**_adam(h), "weight_decay": h["weight_decay"], **more}
+
+
+def _muon(h: Settings) -> dict[str, Any]:
+    return {
+        "lr": h["lr"], "weight_decay": h["weight_decay"], "momentum": h["mu"], "eps": h["eps"],
+        "nesterov": h["momentum"] == "nesterov",
+        "adjust_lr_fn": "match_rms_adamw" if h["scale"] == "rms" else "original",
+    }  # fmt: skip
 
 
 _MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
+_LARGEST = {**_MOMENTS, "largest": "max_exp_avg_sq"}
+_ADAM = {"eps_place": "outside", "bias_correction": True}
+_COUPLED = {"decay": "coupled", "eps_place": "outside"}
+_DECOUPLED = {"decay": "before", "eps_place": "outside"}
 
 OPTIMIZERS: tuple[Own, ...] = (
+    Own("sgd", "SGD", lambda h: {"lr": h["lr"], "weight_decay": _decay(h)}),
     Own(
-        "sgd", "torch.optim.SGD", lambda p, h: torch.optim.SGD(p, lr=h["lr"], weight_decay=_decay(h)),
+        "momentum", "SGD", _momentum, {"v": "momentum_buffer"},
+        {"form": ("outside", "dampened_later"), "decay": ("none", "coupled")}, shown="momentum=",
     ),
     Own(
-        "momentum", "torch.optim.SGD(momentum=)", _sgd,
-        {"v": "momentum_buffer"}, {"form": ("outside", "dampened"), "decay": ("none", "coupled")},
+        "nesterov", "SGD", lambda h: {"lr": h["lr"], "momentum": h["rho"], "nesterov": True},
+        {"v": "momentum_buffer"}, {"form": "outside"}, shown="momentum=, nesterov=True",
     ),
     Own(
-        "nesterov", "torch.optim.SGD(momentum=, nesterov=True)",
-        lambda p, h: torch.optim.SGD(p, lr=h["lr"], momentum=h["rho"], nesterov=True),
-        {"v": "momentum_buffer"}, {"form": "outside"},
-    ),
-    Own(
-        "asgd", "torch.optim.ASGD",
-        lambda p, h: torch.optim.ASGD(p, lr=h["lr"], lambd=h["lambd"], alpha=h["alpha"], t0=h["t0"] - 1),
+        "asgd", "ASGD", lambda h: {"lr": h["lr"], "lambd": h["lambd"], "alpha": h["alpha"], "t0": h["t0"] - 1},
         {"average": "ax", "eta": "eta"}, {"rate": "previous"},
     ),
     Own(
-        "adagrad", "torch.optim.Adagrad",
-        lambda p, h: torch.optim.Adagrad(
-            p, lr=h["lr"], eps=h["eps"], initial_accumulator_value=h["initial_accumulator"]
-        ),
+        "adagrad", "Adagrad",
+        lambda h: {"lr": h["lr"], "eps": h["eps"], "initial_accumulator_value": h["initial_accumulator"]},
         {"a": "sum"}, {"eps_place": "outside"},
     ),
     Own(
-        "adadelta", "torch.optim.Adadelta",
-        lambda p, h: torch.optim.Adadelta(p, lr=h["lr"], rho=h["rho"], eps=h["eps"]),
+        "adadelta", "Adadelta", lambda h: {"lr": h["lr"], "rho": h["rho"], "eps": h["eps"]},
         {"a": "square_avg", "b": "acc_delta"},
     ),
     Own(
-        "rmsprop", "torch.optim.RMSprop", _rmsprop,
-        {"v": "square_avg", "mean": "grad_avg", "u": "momentum_buffer"},
+        "rmsprop", "RMSprop", _rmsprop, {"v": "square_avg", "mean": "grad_avg", "u": "momentum_buffer"},
         {"eps_place": "outside", "momentum": ("none", "outside")},
     ),
     Own(
-        "rprop", "torch.optim.Rprop",
-        lambda p, h: torch.optim.Rprop(
-            p, lr=h["lr"], etas=(h["eta_minus"], h["eta_plus"]), step_sizes=(h["step_min"], h["step_max"])
-        ),
+        "rprop", "Rprop",
+        lambda h: {
+            "lr": h["lr"], "etas": (h["eta_minus"], h["eta_plus"]), "step_sizes": (h["step_min"], h["step_max"]),
+        },
         {"step": "step_size", "previous": "prev"}, {"on_change": "wait"},
     ),
-    Own("adam", "torch.optim.Adam", _adam(torch.optim.Adam), _MOMENTS,
-        {"eps_place": "outside", "bias_correction": True}),
-    Own("adamw", "torch.optim.AdamW", _decaying(torch.optim.AdamW), _MOMENTS,
-        {"decay": "before", "eps_place": "outside"}),
-    Own("adamw", "torch.optim.Adam(weight_decay=)", _decaying(torch.optim.Adam), _MOMENTS,
-        {"decay": "coupled", "eps_place": "outside"}),
-    Own("amsgrad", "torch.optim.Adam(amsgrad=True)", _adam(torch.optim.Adam, amsgrad=True),
-        {**_MOMENTS, "largest": "max_exp_avg_sq"}, {"correction": "after"}),
-    Own("adamax", "torch.optim.Adamax", _adam(torch.optim.Adamax), {"m": "exp_avg", "u": "exp_inf"},
-        {"eps_place": "inside"}),
-    Own("nadam", "torch.optim.NAdam", lambda p, h: _adam(torch.optim.NAdam, momentum_decay=h["momentum_decay"])(p, h),
-        {**_MOMENTS, "product": "mu_product"}, {"schedule": "lookahead"}),
-    Own("radam", "torch.optim.RAdam", _adam(torch.optim.RAdam), _MOMENTS, {"eps_place": "hat", "threshold": 5.0}),
+    Own("adam", "Adam", _adam, _MOMENTS, _ADAM),
+    Own("adam", "AdamW", _and(weight_decay=0.0), _MOMENTS, _ADAM, shown="weight_decay=0"),
+    Own("adam", "SparseAdam", _adam, _MOMENTS, {**_ADAM, "eps_place": "hat"}, sparse=True),
+    Own("adamw", "AdamW", _decaying(), _MOMENTS, _DECOUPLED),
     Own(
-        "adafactor", "torch.optim.Adafactor",
-        lambda p, h: torch.optim.Adafactor(
-            p, lr=h["lr"], beta2_decay=-h["decay"], eps=(h["eps1"], h["eps2"]), d=h["clip"]
-        ),
+        "adamw", "Adam", _decaying(decoupled_weight_decay=True), _MOMENTS, _DECOUPLED,
+        shown="weight_decay=, decoupled_weight_decay=True",
+    ),
+    Own("adamw", "Adam", _decaying(), _MOMENTS, _COUPLED, shown="weight_decay="),
+    Own("amsgrad", "Adam", _and(amsgrad=True), _LARGEST, {"correction": "after"}, shown="amsgrad=True"),
+    Own(
+        "amsgrad", "AdamW", _and(amsgrad=True, weight_decay=0.0), _LARGEST, {"correction": "after"},
+        shown="amsgrad=True, weight_decay=0",
+    ),
+    Own("adamax", "Adamax", _adam, {"m": "exp_avg", "u": "exp_inf"}, {"eps_place": "inside"}),
+    Own(
+        "nadam", "NAdam", lambda h: {**_adam(h), "momentum_decay": h["momentum_decay"]},
+        {**_MOMENTS, "product": "mu_product"}, {"schedule": "lookahead"},
+    ),
+    Own("radam", "RAdam", _adam, _MOMENTS, {"eps_place": "hat", "threshold": 5.0}),
+    Own(
+        "adafactor", "Adafactor",
+        lambda h: {"lr": h["lr"], "beta2_decay": -h["decay"], "eps": (h["eps1"], h["eps2"]), "d": h["clip"]},
         {"r": "row_var", "c": "col_var"}, {"moments": "clamped_means", "relative_step": True},
     ),
     Own(
-        "muon", "torch.optim.Muon", _muon, {"v": "momentum_buffer"},
-        {"momentum": ("plain", "nesterov"), "scale": ("original", "rms")},
-        {"v": lambda h: 1 - h["mu"]}, transposed=True,
+        "muon", "Muon", _muon, {"v": "momentum_buffer"},
+        {"momentum": ("plain", "nesterov"), "scale": ("original", "rms")}, factors={"v": lambda h: 1 - h["mu"]},
+        transposed=True,
     ),
 )  # fmt: skip
+
+WAYS: Mapping[str, tuple[str, ...]] = {
+    "foreach=True": ("SGD", "ASGD", "Adagrad", "Adadelta", "RMSprop", "Rprop", "Adam", "AdamW", "Adamax", "NAdam",
+                     "RAdam", "Adafactor"),
+    "foreach=False": ("SGD", "ASGD", "Adagrad", "Adadelta", "RMSprop", "Rprop", "Adam", "AdamW", "Adamax", "NAdam",
+                      "RAdam", "Adafactor"),
+    "fused=True": ("SGD", "Adagrad", "Adam", "AdamW"),
+    "differentiable=True": ("SGD", "ASGD", "Adagrad", "Adadelta", "RMSprop", "Rprop", "Adam", "AdamW", "Adamax",
+                            "NAdam", "RAdam"),
+    "capturable=True": ("ASGD", "Adadelta", "RMSprop", "Rprop", "Adam", "AdamW", "Adamax", "NAdam", "RAdam"),
+}  # fmt: skip
+"""How an optimizer may be asked to compute -> those that can be. With nothing said a CPU runs the loop (foreach=False),
+a GPU all parameters at once; `capturable` is refused on a CPU."""
+
+UNCOMPILED = ("SparseAdam", "Muon")
+"""Dynamo takes no sparse gradients; Muon wants a rate that is a number, and would be compiled anew for each."""
 
 
 class Optimizer:
     """A torch.optim optimizer whose state is set and read through its own `state_dict`."""
 
-    def __init__(self, own: Own, tensor: Callable[[np.ndarray], Tensor], params: Arrays, settings: Settings) -> None:
+    def __init__(
+        self, own: Own, tensor: Make, params: Arrays, settings: Settings, way: str = "", mode: str = ""
+    ) -> None:
+        """`way` is one of WAYS. A step that is differentiated itself may not write over what requires a gradient."""
         self.own, self.tensor, self.settings = own, tensor, settings
-        self.params: Params = {name: torch.nn.Parameter(self._given(array)) for name, array in params.items()}
-        self.optimizer = own.make(list(self.params.values()), settings)
+        learned = not way.startswith("differentiable")
+        if own.sparse:  # as it is by default; but torch warns where nobody says so
+            torch.sparse.check_sparse_tensor_invariants.disable()
+        self.params: Params = {
+            name: torch.nn.Parameter(self._given(array), requires_grad=learned) for name, array in params.items()
+        }
+        option, _, on = way.partition("=")
+        more = {option: on == "True"} if way else {}
+        if mode == "compiled":  # a rate that is a number would be compiled in
+            settings = {**settings, "lr": tensor(np.asarray(settings["lr"], np.float64))}
+        self.optimizer = getattr(torch.optim, own.name)([*self.params.values()], **own.arguments(settings), **more)
+        self.take_step: Callable[[], Any] = self.optimizer.step
+        if mode == "compiled":
+            torch.compiler.reset()  # dynamo counts what it compiled for any optimizer of this class, and gives up
+            self.take_step = torch.compile(self.optimizer.step)
 
     def _given(self, array: np.ndarray) -> Tensor:
         return self.tensor(array.T if self.own.transposed else array)
@@ -150,6 +191,17 @@ class Optimizer:
         """As an array of the parameter's dtype; some slots are float32 whatever the parameter is."""
         value = tensor.detach().cpu().to(torch.float32 if parameter.dtype == torch.bfloat16 else parameter.dtype)
         return np.array(value.numpy().T if self.own.transposed else value.numpy())
+
+    def _gradient(self, array: np.ndarray) -> Tensor:
+        """As it is, or as of an embedding of which every row was looked up."""
+        found = self._given(array)
+        if not self.own.sparse:
+            return found
+        rows = torch.arange(len(found), device=found.device)[None]
+        return torch.sparse_coo_tensor(rows, found, found.shape, is_coalesced=True)
+
+    def _count(self, step: int) -> Any:
+        return step if self.own.sparse else torch.tensor(float(step))
 
     def _factor(self, slot: str) -> float:
         return self.own.factors[slot](self.settings) if slot in self.own.factors else 1.0
@@ -165,28 +217,33 @@ class Optimizer:
             kept = {theirs: self._given(state[ours][name] * self._factor(ours)) for ours, theirs in slots.items()}
             if self.own.spec == "asgd":
                 kept["mu"] = torch.tensor(1 / max(1.0, step - self.settings["t0"] + 1))
-            entries[position] = {"step": torch.tensor(float(step)), **kept}
+            entries[position] = {"step": self._count(step), **kept}
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
+    def _set_rate(self, learning_rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
     def step(self, gradients: Arrays, learning_rate: float) -> None:
         for name, parameter in self.params.items():
-            parameter.grad = self._given(gradients[name])
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
+            parameter.grad = self._gradient(gradients[name])
+        self._set_rate(learning_rate)
+        self.take_step()
 
     def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
         """As a loop over batches calls it, without the backward pass that would set the gradients."""
         parameters = list(self.params.values())
-        found = [[self._given(one[name]) for name in self.params] for one in gradients]
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        found = [[self._gradient(one[name]) for name in self.params] for one in gradients]
+        self._set_rate(learning_rate)
 
         def update(number: int) -> Any:
             for parameter, gradient in zip(parameters, found[number], strict=True):
                 parameter.grad = gradient
-            self.optimizer.step()
+            self.take_step()
             return parameters
 
         return update
@@ -202,9 +259,25 @@ class Optimizer:
         return params, state
 
 
-def native(tensor: Callable[[np.ndarray], Tensor], name: str, knobs: Knobs) -> Native | None:
-    """torch's own optimizer of this specification, where these knobs are what it implements."""
-    own = next((one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)), None)
-    if own is None:
-        return None
-    return Native(own.call, lambda params, hyper: Optimizer(own, tensor, params, {**knobs, **hyper}))
+def natives(tensor: Make, name: str, knobs: Knobs) -> Sequence[Native]:
+    """torch's own optimizers of this specification that implement these knobs: as they are, then in every way in which
+    they can be asked to compute."""
+    gpu = bool(tensor(np.zeros(1)).is_cuda)
+    chosen = [one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)]
+    ways = [(one, "") for one in chosen]
+    for way, able in WAYS.items():
+        if gpu or not way.startswith("capturable"):
+            ways += [(one, way) for one in chosen if one.name in able]
+    return [_native(tensor, own, way, knobs, own is chosen[0]) for own, way in ways]
+
+
+def _native(tensor: Make, own: Own, way: str, knobs: Knobs, first: bool) -> Native:
+    """The first one may also be compiled, which takes seconds."""
+    shown = ", ".join(filter(None, (own.shown, way)))
+    call = f"{O}{own.name}({shown})" if shown else O + own.name
+    modes = ("eager", "compiled") if first and not way and own.name not in UNCOMPILED else ()
+
+    def optimizer(params: Arrays, hyper: Settings, mode: str = "") -> Optimizer:
+        return Optimizer(own, tensor, params, {**knobs, **hyper}, way, mode)
+
+    return Native(call, optimizer, modes)

@@ -445,7 +445,7 @@ _RMSPROP, _ADAGRAD = {"lr": 0.1, "rho": 0.8, "eps": 1e-2}, {"lr": 0.1, "eps": 1e
 OPTIMIZERS: list[tuple[str, dict[str, float], dict[str, Any], str]] = [
     ("sgd", {"lr": 0.1}, {}, ALL),
     *((name, _MOMENTUM, {"form": "outside"}, "torch jax") for name in ("momentum", "nesterov")),
-    *((name, _MOMENTUM, {"form": "inside"}, "tensorflow") for name in ("momentum", "nesterov")),
+    *((name, _MOMENTUM, {"form": "inside"}, "tensorflow jax") for name in ("momentum", "nesterov")),
     ("adagrad", _ADAGRAD, {"eps_place": "outside"}, "torch"),
     ("adagrad", _ADAGRAD, {"eps_place": "inside"}, "tensorflow jax"),
     *(
@@ -455,7 +455,7 @@ OPTIMIZERS: list[tuple[str, dict[str, float], dict[str, Any], str]] = [
     ),
     ("adam", _ADAM, {"eps_place": "outside", "bias_correction": True}, "torch jax"),
     ("adam", _ADAM, {"eps_place": "inside", "bias_correction": True}, "jax"),
-    ("adam", _ADAM, {"eps_place": "hat", "bias_correction": True}, "tensorflow"),
+    ("adam", _ADAM, {"eps_place": "hat", "bias_correction": True}, "torch tensorflow"),
     ("adam", _ADAM, {"eps_place": "outside", "bias_correction": False}, ""),
 ]  # fmt: skip
 SLOTS = {"momentum": "v", "nesterov": "v", "adagrad": "a", "rmsprop": "v mean", "adam": "m v", "sgd": ""}
