@@ -17,7 +17,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"  # TensorFlow imports Keras, which ch
 
 import tensorflow as tf
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Params, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Opened, OwnLayer, Params, Tensor, Tree
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
@@ -26,6 +26,7 @@ from .tensorflow_compiled import Compiled
 from .tensorflow_windows import WINDOWS, max_pool, pool_by_slices
 
 if TYPE_CHECKING:
+    from crossnn.adapter import OwnModel
     from crossnn.drawing.view import View
     from crossnn.trace.executed import Executed
 
@@ -194,10 +195,35 @@ class TensorflowAdapter(BaseAdapter):
         tf.config.experimental.reset_memory_stats("GPU:0")
         return peak
 
+    def own_layer(self, name: str, sizes: Mapping[str, int]) -> OwnLayer | None:
+        from . import tensorflow_modules
+
+        return tensorflow_modules.own_layer(name, sizes, self.dtype)
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import tensorflow_native
 
         return tensorflow_native.native(self.dtype, kind, name, knobs)
+
+    def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+        from . import tensorflow_native
+
+        return tensorflow_native.variants(self.dtype, kind, name, knobs)
+
+    def opened(self, call: str) -> Opened:
+        from . import tensorflow_opened
+
+        return tensorflow_opened.opened(self.dtype, self.tensor, self.array, call)
+
+    def model(self, function: Function) -> OwnModel | None:
+        from . import tensorflow_models
+
+        return tensorflow_models.model(function)
+
+    def guest(self) -> AbstractContextManager[None]:
+        from . import tensorflow_models
+
+        return tensorflow_models.guest()
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         from . import tensorflow_graphs

@@ -11,22 +11,24 @@ import tensorflow as tf
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
 
-Row = Callable[[Knobs], Native | None]
+from .tensorflow_rows import Row, Rows
+
 Weights = Callable[[Params, Knobs], list[Tensor]]
 
 
-def _named(*names: str) -> Weights:
+def weights_by_name(*names: str) -> Weights:
     """Weights that Keras has in our layout; those that do not exist with these knobs are left out."""
     return lambda p, knobs: [p[name] for name in names if name in p]
 
 
-def _keras(
+def keras_layer(
     name: str,
     make: Callable[[Knobs], keras.layers.Layer | None],
     weights: Weights = lambda p, knobs: [],
     statistics: Sequence[str] = (),
     call: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = lambda p, knobs, *inputs: (inputs, {}),
     modes: tuple[str, ...] = (),
+    shown: str = "",
 ) -> Row:
     """`make` gives the layer, or None where it has no such setting; `call` the arguments with which it is called."""
 
@@ -46,7 +48,7 @@ def _keras(
             renewed = dict(zip(statistics, kept, strict=True)) if options.get("training") and statistics else {}
             return (value, renewed) if renewed else value
 
-        return Native(f"keras.layers.{name}", function, modes)
+        return Native(f"keras.layers.{name}{shown}", function, modes)
 
     return bind
 
@@ -70,7 +72,7 @@ def _conv(rank: int) -> Row:
             dilation_rate=knobs["dilation"], groups=int(knobs["groups"]), use_bias=knobs["use_bias"],
         )  # fmt: skip
 
-    return _keras(f"Conv{rank}D", make, _named("kernel", "bias"))
+    return keras_layer(f"Conv{rank}D", make, weights_by_name("kernel", "bias"))
 
 
 def _depthwise(knobs: Knobs) -> keras.layers.Layer | None:
@@ -115,7 +117,7 @@ def _pool(kind: str, rank: int) -> Row:
         return getattr(keras.layers, f"{kind}Pooling{rank}D")(knobs["pool_size"], knobs["strides"], knobs["padding"])
 
     modes = ("eager", "graph") if kind == "Max" and rank < 3 else ()
-    return _keras(f"{kind}Pooling{rank}D", make, modes=modes)
+    return keras_layer(f"{kind}Pooling{rank}D", make, modes=modes)
 
 
 def _global_pool(kind: str) -> Row:
@@ -153,113 +155,89 @@ def _prelu(knobs: Knobs) -> Native:
     return Native("keras.layers.PReLU", function)
 
 
-def _recurrent(name: str, **options: str) -> Row:
-    """`options` maps Keras's keywords to our knobs."""
-
-    def make(knobs: Knobs) -> keras.layers.Layer:
-        given = {theirs: knobs[ours] for theirs, ours in options.items()}
-        return getattr(keras.layers, name)(int(knobs["units"]), return_sequences=knobs["return_sequences"], **given)
-
-    def weights(p: Params, knobs: Knobs) -> list[Tensor]:
-        """Two biases are one tensor in Keras."""
-        both = [p["bias"], p["recurrent_bias"]] if "recurrent_bias" in p else []
-        return [p["kernel"], p["recurrent_kernel"], tf.stack(both) if both else p["bias"]]
-
-    return _keras(name, make, weights)
+def _einsum(knobs: Knobs) -> keras.layers.Layer:
+    bias = "y" if knobs["use_bias"] else None
+    return keras.layers.EinsumDense("...x,xy->...y", [int(knobs["units"])], bias_axes=bias)
 
 
-def _heads(p: Params, knobs: Knobs) -> list[Tensor]:
-    """Keras's kernels have an axis for the heads."""
-    found = []
-    for name in ("query", "key", "value"):
-        kernel = p[f"{name}_kernel"]
-        found.append(tf.reshape(kernel, (kernel.shape[0], int(knobs["heads"]), -1)))
-        if f"{name}_bias" in p:
-            found.append(tf.reshape(p[f"{name}_bias"], (int(knobs["heads"]), -1)))
-    found.append(tf.reshape(p["output_kernel"], (int(knobs["heads"]), -1, p["output_kernel"].shape[-1])))
-    return [*found, *([p["output_bias"]] if "output_bias" in p else [])]
+def _only_inference(make: Callable[[Knobs], keras.layers.Layer]) -> Callable[[Knobs], keras.layers.Layer | None]:
+    """What it draws in training is drawn by the core."""
+    return lambda knobs: None if knobs["training"] else make(knobs)
 
 
-def _attention(use_bias: bool, call: Callable[..., Any]) -> Row:
-    return _keras(
-        "MultiHeadAttention",
-        lambda knobs: keras.layers.MultiHeadAttention(int(knobs["heads"]), int(knobs["size"]), use_bias=use_bias),
-        _heads,
-        call=call,
-    )
-
-
-LAYERS: Mapping[str, Row] = {
-    "dense": _keras(
-        "Dense",
-        lambda knobs: keras.layers.Dense(int(knobs["units"]), use_bias=knobs["use_bias"]),
-        _named("kernel", "bias"),
-    ),
-    "flatten": _keras("Flatten", lambda knobs: keras.layers.Flatten()),
-    "reshape": _keras("Reshape", lambda knobs: keras.layers.Reshape(knobs["target_shape"])),
-    "permute": _keras("Permute", lambda knobs: keras.layers.Permute(knobs["order"])),
-    "add": _keras("Add", lambda knobs: keras.layers.Add(), call=_as_list),
-    "multiply": _keras("Multiply", lambda knobs: keras.layers.Multiply(), call=_as_list),
-    "concatenate": _keras("Concatenate", lambda knobs: keras.layers.Concatenate(), call=_as_list),
+_SINGLE: Mapping[str, Row] = {
+    "flatten": keras_layer("Flatten", lambda knobs: keras.layers.Flatten()),
+    "reshape": keras_layer("Reshape", lambda knobs: keras.layers.Reshape(knobs["target_shape"])),
+    "permute": keras_layer("Permute", lambda knobs: keras.layers.Permute(knobs["order"])),
+    "add": keras_layer("Add", lambda knobs: keras.layers.Add(), call=_as_list),
+    "multiply": keras_layer("Multiply", lambda knobs: keras.layers.Multiply(), call=_as_list),
+    "concatenate": keras_layer("Concatenate", lambda knobs: keras.layers.Concatenate(), call=_as_list),
     "prelu": _prelu,
-    "dropout": _keras(
-        "Dropout",  # what it draws in training is drawn by the core
-        lambda knobs: None if knobs["training"] else keras.layers.Dropout(knobs["rate"]),
-        call=_trains,
-    ),
+    "dropout": keras_layer("Dropout", _only_inference(lambda knobs: keras.layers.Dropout(knobs["rate"])), call=_trains),
     **{f"conv{rank}d": _conv(rank) for rank in (1, 2, 3)},
-    "depthwise_conv2d": _keras(
+    "depthwise_conv2d": keras_layer(
         "DepthwiseConv2D",
         _depthwise,
         lambda p, knobs: [_by_channel(p["kernel"], knobs["multiplier"]), p["bias"]],
     ),
-    "separable_conv2d": _keras(
+    "separable_conv2d": keras_layer(
         "SeparableConv2D",
         _separable,
         lambda p, knobs: [
             _by_channel(p["depthwise_kernel"], knobs["multiplier"]), p["pointwise_kernel"], p["bias"]
         ],
     ),
-    "conv2d_transposed": _keras("Conv2DTranspose", _conv_transposed, _named("kernel", "bias")),
+    "conv2d_transposed": keras_layer("Conv2DTranspose", _conv_transposed, weights_by_name("kernel", "bias")),
     **{f"max_pool{rank}d": _pool("Max", rank) for rank in (1, 2, 3)},
     **{f"average_pool{rank}d": _pool("Average", rank) for rank in (1, 2, 3)},
     "global_average_pool": _global_pool("Average"),
     "global_max_pool": _global_pool("Max"),
-    "batch_norm": _keras(
-        "BatchNormalization", _batch_norm, _named("gamma", "beta"), ("running_mean", "running_variance"), _trains
+    "batch_norm": keras_layer(
+        "BatchNormalization", _batch_norm, weights_by_name("gamma", "beta"), ("running_mean", "running_variance"),
+        _trains,
     ),
-    "layer_norm": _keras(
+    "layer_norm": keras_layer(
         "LayerNormalization",
         lambda knobs: keras.layers.LayerNormalization(epsilon=knobs["eps"]),
-        _named("gamma", "beta"),
+        weights_by_name("gamma", "beta"),
     ),
-    "group_norm": _keras(
+    "group_norm": keras_layer(
         "GroupNormalization",
         lambda knobs: keras.layers.GroupNormalization(int(knobs["groups"]), epsilon=knobs["eps"]),
-        _named("gamma", "beta"),
+        weights_by_name("gamma", "beta"),
     ),
-    "instance_norm": _keras(
+    "instance_norm": keras_layer(
         "GroupNormalization",
         lambda knobs: keras.layers.GroupNormalization(-1, epsilon=knobs["eps"]),
-        _named("gamma", "beta"),
+        weights_by_name("gamma", "beta"),
     ),
-    "rms_norm": _keras(
-        "RMSNormalization", lambda knobs: keras.layers.RMSNormalization(epsilon=knobs["eps"]), _named("gamma")
+    "rms_norm": keras_layer(
+        "RMSNormalization", lambda knobs: keras.layers.RMSNormalization(epsilon=knobs["eps"]), weights_by_name("gamma")
     ),
-    "embedding": _keras(
-        "Embedding",
-        lambda knobs: keras.layers.Embedding(int(knobs["vocabulary"]), int(knobs["units"])),
-        _named("table"),
+}  # fmt: skip
+
+LAYERS: Rows = {
+    **{name: (row,) for name, row in _SINGLE.items()},
+    "dense": (
+        keras_layer(
+            "Dense",
+            lambda knobs: keras.layers.Dense(int(knobs["units"]), use_bias=knobs["use_bias"]),
+            weights_by_name("kernel", "bias"),
+        ),
+        keras_layer("EinsumDense", _einsum, weights_by_name("kernel", "bias")),
     ),
-    "simple_rnn": _recurrent("SimpleRNN"),
-    "lstm": _recurrent("LSTM"),
-    "gru": _recurrent("GRU", reset_after="reset_after"),
-    "self_attention": _attention(True, lambda p, knobs, x: ((x, x), {"use_causal_mask": knobs["causal"]})),
-    "cross_attention": _attention(
-        False,
-        lambda p, knobs, query, value, mask: (
-            (query, value), {"attention_mask": tf.expand_dims(mask > 0, 1), "use_causal_mask": knobs["causal"]}
+    "dropout_shared": (
+        keras_layer(
+            "SpatialDropout1D",
+            _only_inference(lambda knobs: keras.layers.SpatialDropout1D(knobs["rate"])),
+            call=_trains,
+        ),
+        keras_layer(
+            "Dropout",
+            _only_inference(lambda knobs: keras.layers.Dropout(knobs["rate"], noise_shape=(None, 1, None))),
+            call=_trains,
+            shown="(noise_shape=(None, 1, None))",
         ),
     ),
 }  # fmt: skip
-"""Layer -> its row."""
+"""Layer -> its rows."""

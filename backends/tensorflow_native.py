@@ -3,31 +3,52 @@ that formula. Nothing is repaired: where Keras rounds a hyper-parameter to float
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
 from crossnn.adapter import Knobs, Native
 
 from . import tensorflow_optimizers
-from .tensorflow_functions import ACTIVATIONS, LOSSES
+from .tensorflow_calls import CALLS
+from .tensorflow_functions import ACTIVATIONS
+from .tensorflow_initial import INITIALIZERS, SCHEDULES
 from .tensorflow_layers import LAYERS
+from .tensorflow_losses import LOSSES
+from .tensorflow_metrics import METRICS
+from .tensorflow_penalties import CLIPPINGS, CONSTRAINTS, REGULARIZERS
+from .tensorflow_rows import Rows
+from .tensorflow_sequences import SEQUENCES
 
-Row = Callable[[Knobs], Native | None]
-
-TABLE: Mapping[tuple[str, str], Row] = {
-    **{("activation", name): row for name, row in ACTIVATIONS.items()},
-    **{("loss", name): row for name, row in LOSSES.items()},
-    **{("layer", name): row for name, row in LAYERS.items()},
+TABLES: Mapping[str, Sequence[Rows]] = {
+    "activation": (ACTIVATIONS,),
+    "loss": (LOSSES,),
+    "regularizer": (REGULARIZERS,),
+    "constraint": (CONSTRAINTS,),
+    "initializer": (INITIALIZERS,),
+    "metric": (METRICS,),
+    "layer": (LAYERS, SEQUENCES, CALLS),
+    "schedule": (SCHEDULES,),
+    "clipping": (CLIPPINGS,),
 }
+"""Kind -> what is bound, the first of those that fit, and its variants."""
 
 
 def native(dtype: str, kind: str, name: str, knobs: Knobs) -> Native | None:
-    """The row for this specification, where these knobs are what it implements. Keras takes its working dtype from
-    globals, floatx and, for layers, a policy, when an object is made."""
+    """The implementation of this specification that a user would call first, where these knobs are what it does."""
+    return next(_all(dtype, kind, name, knobs), None)
+
+
+def variants(dtype: str, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+    """Other functions and classes that compute the same."""
+    return tuple(_all(dtype, kind, name, knobs))[1:]
+
+
+def _all(dtype: str, kind: str, name: str, knobs: Knobs) -> Iterator[Native]:
+    """Keras takes its working dtype from globals, floatx and, for layers, a policy, when an object is made."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     if kind == "optimizer":
-        return tensorflow_optimizers.native(dtype, name, knobs)
-    row = TABLE.get((kind, name))
-    return row(knobs) if row else None
+        yield from tensorflow_optimizers.natives(dtype, name, knobs)
+    rows = [row for table in TABLES.get(kind, ()) for row in table.get(name, ())]
+    yield from (one for one in (row(knobs) for row in rows) if one is not None)

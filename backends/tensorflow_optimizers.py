@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from crossnn.adapter import Knobs, Native, fits
 
+MODES = ("eager", "graph", "xla")
+"""Ways of running an update: as it is, in a graph, compiled by XLA."""
+
 Arrays = Mapping[str, np.ndarray]
 Settings = Mapping[str, Any]
 Make = Callable[[Settings], keras.optimizers.Optimizer]
@@ -134,9 +137,10 @@ OPTIMIZERS: tuple[Own, ...] = (
 
 
 class Optimizer:
-    """A Keras optimizer, its state set and read through its public `variables`, found by name; of some it has lists."""
+    """A Keras optimizer, its state set and read through its public `variables`, found by name; of some it has lists.
+    Its update runs as it is, or in a tf.function, as in Keras's own training loop: with XLA (jit_compile) or not."""
 
-    def __init__(self, own: Own, dtype: str, params: Arrays, hyper: Knobs) -> None:
+    def __init__(self, own: Own, dtype: str, params: Arrays, hyper: Knobs, mode: str = "eager") -> None:
         self.own, self.dtype = own, dtype
         keras.config.set_floatx(dtype)  # which Keras asks when an object is made, and Muon at every step
         self.params = {name: keras.Variable(array, dtype=dtype, name=name) for name, array in params.items()}
@@ -145,6 +149,21 @@ class Optimizer:
         found = {variable.name: variable for variable in self.optimizer.variables}
         slots = {ours: self._variables(theirs, found) for ours, theirs in own.slots.items()}
         self.slots = {ours: variables for ours, variables in slots.items() if variables}
+        self.start = [tf.identity(variable.value) for variable in self.optimizer.variables]
+        self.apply = self._apply
+        if mode != "eager":
+            self.apply = tf.function(self._apply, autograph=False, jit_compile=mode == "xla")
+
+    def _apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        self.optimizer.apply(gradients, list(self.params.values()))
+
+    def restart(self, params: Arrays) -> Optimizer:
+        """As if it had just been made, but for what was traced and compiled."""
+        for name, variable in self.params.items():
+            variable.assign(params[name])
+        for variable, value in zip(self.optimizer.variables, self.start, strict=True):
+            variable.assign(value)
+        return self
 
     def _variables(self, theirs: str, found: Mapping[str, Any]) -> dict[str, Any]:
         """The variables of a slot by parameter."""
@@ -166,7 +185,7 @@ class Optimizer:
         keras.config.set_floatx(self.dtype)
         self.optimizer.learning_rate = learning_rate
         found = [tf.constant(gradients[name], variable.dtype) for name, variable in self.params.items()]
-        self.optimizer.apply(found, list(self.params.values()))
+        self.apply(found)
 
     def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
         keras.config.set_floatx(self.dtype)
@@ -177,7 +196,7 @@ class Optimizer:
         ]
 
         def update(number: int) -> Any:
-            self.optimizer.apply(found[number], variables)
+            self.apply(found[number])
             return variables
 
         return update
@@ -198,9 +217,24 @@ def _array(variable: Any) -> np.ndarray:
     return np.array(value, np.float32 if value.dtype == tf.bfloat16.as_numpy_dtype else None)
 
 
-def native(dtype: str, name: str, knobs: Knobs) -> Native | None:
-    """Keras's own optimizer of this specification, where these knobs are what it implements."""
-    own = next((one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)), None)
-    if own is None:
-        return None
-    return Native(own.call, lambda params, hyper: Optimizer(own, dtype, params, {**knobs, **hyper}))
+def _own(own: Own, dtype: str, knobs: Knobs) -> Native:
+    """A compiled update is traced once: who asks for another optimizer of the same settings gets the same, restarted.
+    So two of them do not live at the same time."""
+    kept: dict[Any, Optimizer] = {}
+
+    def make(params: Arrays, hyper: Knobs, mode: str = "eager") -> Optimizer:
+        settings = {**knobs, **hyper}
+        if mode == "eager":
+            return Optimizer(own, dtype, params, settings)
+        shapes = tuple((name, np.shape(array)) for name, array in params.items())
+        key = (mode, shapes, repr(sorted(settings.items())))
+        if key not in kept:
+            kept[key] = Optimizer(own, dtype, params, settings, mode)
+        return kept[key].restart(params)
+
+    return Native(own.call, make, MODES)
+
+
+def natives(dtype: str, name: str, knobs: Knobs) -> list[Native]:
+    """Keras's own optimizers of this specification, where these knobs are what they implement."""
+    return [_own(one, dtype, knobs) for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)]

@@ -104,9 +104,9 @@ def test_other_seeds_raise_no_alarm(spec: str, seed: int) -> None:
 @pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_a_backend_without_a_native_says_so(backend: str, require: Require) -> None:
     require(backend)
-    found = check(Cell(task="check", spec="l2", backend=backend, implementation="native", mode="eager"))
+    found = check(Cell(task="check", spec="isru", backend=backend, implementation="native", mode="eager"))
     assert [record.verdict for record in found] == ["NOT-RUN"]
-    assert found[0].message == f"{backend} has no native l2: the formula runs instead"
+    assert found[0].message == f"{backend} has no native isru: the formula runs instead"
 
 
 def test_a_backend_that_does_not_exist_is_an_error_of_the_cell() -> None:

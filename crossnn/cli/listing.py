@@ -46,16 +46,25 @@ def _natives(rows: Sequence[Row]) -> str:
 def _conventions() -> str:
     """Measures in the installed frameworks: what they do by default stands in no table."""
     from crossnn import registry
-    from crossnn.cli.options import frameworks_here
-    from crossnn.conventions.measure import convention_cells, measure
+    from crossnn.cli.progress import watch
+    from crossnn.conventions.measure import convention_cells
     from crossnn.report.conventions import convention_blocks
     from crossnn.report.document import Heading, Table, Text, plain_table
+    from crossnn.runs import runner
+    from crossnn.runs.cell import Done
+    from crossnn.runs.findings import Convention
+    from crossnn.runs.wire import Result
 
-    names = [name for name, backend in registry.backends().items() if backend.natives and not backend.missing]
-    frameworks_here(names)
-    found = [record for cell in convention_cells(backends=names) for record in measure(cell)]
+    cells = convention_cells(backends=[name for name, one in registry.backends().items() if not one.missing])
+    found: dict[str, list[Convention]] = {}
+
+    def keep(done: Done, results: list[Result]) -> None:
+        found[done.cell.key] = [one for one in results if isinstance(one, Convention)]
+
+    with watch(cells) as progress:
+        runner.run(cells, keep, progress=progress)
     lines = []
-    for block in convention_blocks(found):
+    for block in convention_blocks([one for cell in cells for one in found.get(cell.key, ())]):
         match block:
             case Table(headers, rows):
                 lines.append(plain_table(headers, rows))

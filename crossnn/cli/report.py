@@ -9,13 +9,15 @@ import click
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--with", "beside", multiple=True, type=click.Path(path_type=Path), metavar="RUN", help="Join the times, "
+              "questions and findings of another run folder; repeatable.")  # fmt: skip
 @click.option("--print", "to_stdout", is_flag=True, help="Print the Markdown; write nothing.")
-def report(folder: Path, to_stdout: bool) -> None:
+def report(folder: Path, beside: tuple[Path, ...], to_stdout: bool) -> None:
     """Render the run folder RUN as report.md and one self-contained report.html."""
     from crossnn.report.build import render_markdown, write_report
 
     if to_stdout:
-        click.echo(render_markdown(folder), nl=False)
+        click.echo(render_markdown(folder, beside), nl=False)
         return
-    for path in write_report(folder):
+    for path in write_report(folder, beside):
         click.echo(path)

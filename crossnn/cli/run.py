@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_FAILURES = 10
 LONGEST = 80
 """Characters of a condition in the table of questions; the report has all of it."""
+FIRST = ("eager",)
+"""The mode in which accuracy is measured: nearly all results of further modes are the same."""
 QUESTIONS = "questions"
 """The word that stands for all of them."""
 
@@ -33,7 +35,7 @@ QUESTIONS = "questions"
 @click.argument("what", nargs=-1, metavar="[EXPERIMENT, STUDY, QUESTION or FILE.toml ...]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
 @click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
-@click.option("--quick", is_flag=True, help="Check in float64 only.")
+@click.option("--quick", is_flag=True, help="Check in float64 only; no conventions, no accuracy.")
 @click.option("--all", "everything", is_flag=True, help="Train all experiments and studies and ask all questions, not "
               "the main ones only.")  # fmt: skip
 @selection
@@ -44,10 +46,11 @@ def run(
 ) -> None:  # fmt: skip
     """Check the catalogue, train the experiments on every backend and mode, and write a report.
 
-    Without a name, the whole catalogue is checked, the main experiments and studies are trained and the main questions
-    measured (with --all, every one); else the named ones, and of the catalogue what is trained is made of. 'questions'
-    stands for all questions: claims that a measurement can judge. The run folder holds results.jsonl (every
-    result as it came), machine.json, report.md and report.html.
+    Without a name, the whole catalogue is checked, the main experiments and studies are trained, the main questions
+    asked (with --all, every one), and measured what frameworks do by default and how accurate functions are in float32;
+    else the named ones, and of the catalogue what is trained is made of. 'questions' stands for all questions: claims
+    that a measurement can judge. The run folder holds results.jsonl (every result as it came), machine.json, report.md
+    and report.html.
     """
     from crossnn.report.build import write_report
 
@@ -121,10 +124,25 @@ def _plan(
         devices=chosen.devices,
         seeds=chosen.seeds,
     )
-    cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings, *measured]))
+    found = [] if names or quick else _findings(chosen)
+    cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings, *measured, *found]))
     if not cells:
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
     return _with_facts(cells, chosen, catalogue)
+
+
+def _findings(chosen: Selection) -> list[Cell]:
+    """What frameworks do by default, and how accurate functions are in float32; 'crossnn atlas' measures more."""
+    from crossnn.atlas.plan import atlas_cells
+    from crossnn.conventions.measure import convention_cells
+
+    return [
+        *(convention_cells(backends=chosen.backends) if "native" in chosen.implementations else []),
+        *atlas_cells(
+            backends=chosen.backends, modes=chosen.modes or FIRST, dtypes=("float32",), devices=chosen.devices,
+            implementations=chosen.implementations,
+        ),
+    ]  # fmt: skip
 
 
 def _with_facts(

@@ -107,11 +107,14 @@ def conclude(outcome: Outcome, chosen: Selection, began: float, arguments: Seque
         ]
         reasons = list(dict.fromkeys(f"{one.backend}: {one.message}" for one in said if one.message))
         raise NothingRanError("nothing could run: " + ("; ".join(reasons[:5]) or "no cell was selected"))
-    found = [sentence(outcome.records)] if outcome.records or not outcome.answers else []
+    other = outcome.answers or outcome.findings
+    found = [sentence(outcome.records)] if outcome.records or not other else []
     if outcome.answers:
         from crossnn.report.questions import answers_sentence
 
         found.append(answers_sentence(outcome.answers))
+    if outcome.findings:
+        found.append(f"{len(outcome.findings)} findings measured.")
     click.echo(f"{' '.join(found)} {time.monotonic() - began:.0f} s.", err=chosen.json_file == "-")
     return code
 

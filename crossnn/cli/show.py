@@ -111,10 +111,23 @@ def show(
             parts.append(write_svg(drawn, svg, [each.name for each in rows]))
         if backend:
             for name in backend:
-                parts += list(_backend_code(one, name, gradient))
+                parts += list(backend_code(one, name, gradient))
         elif gradient or not (graph or lines):
             parts.append(section("code", _code(one, gradient)))
     click.echo(("\n" if as_latex else "\n\n").join(parts))
+
+
+def parts_of(row: Row, given: Mapping[str, Any], *, gradient: bool = False, graph: bool = False) -> list[str]:
+    """The description of a row, its graph where that is wanted, and our own code."""
+    if row.kind not in SHOWABLE:
+        return [describe(row)]
+    hyper, one = _checked(row, given), example(row, given)
+    parts = [describe(row, hyper, one.knobs)]
+    if graph:
+        parts.append(section("graph", _graph_text(one, gradient)))
+    if gradient or not graph:
+        parts.append(section("code", _code(one, gradient)))
+    return parts
 
 
 def _checked(row: Row, given: Mapping[str, Any]) -> dict[str, float]:
@@ -160,7 +173,7 @@ def _code(one: Example, gradient: bool) -> str:
     return "\n".join(texts)
 
 
-def _backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
+def backend_code(one: Example, name: str, gradient: bool) -> Iterator[str]:
     """Exactly the text that is compiled for this backend, in each mode that has a text of its own."""
     from crossnn import registry
     from crossnn.formula.source import compile_graph

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import click
 
 from crossnn.errors import CrossnnError, unknown
-
-BUILT_IN = "lectures"
 
 
 @click.command()
@@ -38,16 +35,10 @@ def verify(
     from crossnn.claims.explain import explain
     from crossnn.claims.judge import Finding, judge
     from crossnn.claims.report import HEADERS, as_json, page, rows, summary
-    from crossnn.claims.sheet import Claim, read_sheet, sheet_of
     from crossnn.report.document import plain_table, to_html
+    from crossnn.verified import BUILT_IN, claims_of
 
-    claims: list[Claim] = []
-    for sheet in sheets:
-        if sheet == BUILT_IN:
-            text = resources.files("crossnn.specs").joinpath(f"{BUILT_IN}.toml").read_text("utf-8")
-            claims += sheet_of(text, f"{BUILT_IN}.toml")
-        else:
-            claims += read_sheet(sheet)
+    claims = [claim for sheet in sheets for claim in claims_of(Path(sheet) if sheet != BUILT_IN else sheet)]
     known = [claim.id for claim in claims]
     for one in (*ids, *explained):
         if one not in known:

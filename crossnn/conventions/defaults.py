@@ -19,6 +19,8 @@ from crossnn.parity.overlay import calls
 
 SAID: Mapping[str, str] = {"momentum": "0.9", "weight_decay": "0.01", "eps_root": "1e-8", "decay_rate": "0.9"}
 """Arguments without which a call is another row's, such as `torch.optim.SGD(momentum=)`, and what is said for them."""
+SAYS = "reduction: "
+"""How a note of what was identified begins that names the reduction."""
 
 
 def activation(adapter: Adapter, spec: str) -> list[Found]:
@@ -34,8 +36,8 @@ def optimizer(adapter: Adapter, spec: str) -> list[Found]:
 
 
 def _identified(adapter: Adapter, spec: str) -> list[Found]:
-    """One answer for each call of the framework that computes the row, where it is this row that it computes by
-    default; answers that are equal are one, by the call that comes first."""
+    """One answer for each call of the framework that computes the row in some setting, unless by default it computes
+    another row; answers that are equal are one, by the call that comes first."""
     row = load_catalogue().find(spec)
     if not any(settings(row, {})) and row.kind != "loss":
         return []  # nothing can differ
@@ -46,8 +48,8 @@ def _identified(adapter: Adapter, spec: str) -> list[Found]:
         except CrossnnError:
             continue  # a call that is made of others, or takes what nobody says by default
         same = one.spec == spec or any(other.spec == spec and other.everywhere for other in one.others)
-        if one.matched and same:
-            answer = _found(row, text, one)
+        if same or not one.matched:
+            answer = _found(row, text, one) if one.matched else _parted(text, one)
             found.setdefault(answer.answer, answer)
     return [*found.values()]
 
@@ -58,10 +60,21 @@ def _default(call: str) -> str:
 
 
 def _found(row: Row, text: str, one: Identified) -> Found:
-    said = {name: value for name, value in one.settings.items() if one.spec == row.name}
-    answer = ", ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()
-    )
+    said: dict[str, float | bool | str] = dict(one.settings) if one.spec == row.name else {}
+    if row.kind == "loss":
+        said["reduction"] = _reduction(one)
+    shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()]
     known = f"; apart from {', '.join(one.known)}" if one.known else ""
-    evidence = f"identified as {one.spec}"
-    return Found((answer or "as the specification") + known, evidence, dict(said), 0.0, suffered(row, said), text)
+    answer = (", ".join(shown) or "as the specification") + known
+    left = {**said, "reduction": "mean"} if said.get("reduction") == "none" else said  # the mean is left to the user
+    return Found(answer, f"identified as {one.spec}", said, 0.0, suffered(row, left), text)
+
+
+def _parted(text: str, one: Identified) -> Found:
+    """What no setting of a row reproduces as it stands, such as a loss that takes logarithms of probabilities."""
+    return Found("other than in any setting of the row", f"nearest is {one.spec}", call=text)
+
+
+def _reduction(one: Identified) -> str:
+    """How a loss makes one number of a batch, by our name; none where it does not."""
+    return next((note.removeprefix(SAYS) for note in one.notes if note.startswith(SAYS)), "none")

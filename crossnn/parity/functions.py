@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from crossnn.catalogue.rows import (
     Row,
     Schedule,
 )
+from crossnn.errors import SpecError
 from crossnn.formula.graph import GRAPH, Graph, Node
 from crossnn.formula.shapes import Shape
 from crossnn.parity import inputs
+from crossnn.parity.full import full
 from crossnn.parity.losses import loss_subjects
 from crossnn.parity.schedules import outer_subjects
 from crossnn.parity.subject import Arrays, Kink, Subject, shapes_of
@@ -43,21 +46,21 @@ def cases(row: Row) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:
                 yield " ".join(f"{key}={value}" for key, value in shown.items()) or "default", moved, knobs
 
 
-def function_subjects(row: Formulated, seed: int) -> list[Subject]:
-    """One subject for each case of the row; of a loss also for each reduction, of a metric also without variety."""
+def function_subjects(row: Formulated, seed: int, like: Formulated | None = None) -> list[Subject]:
+    """One subject for each case of the row (or of the row `like`, of which this one is a variant); of a loss also for
+    each reduction, of a metric also without variety."""
     if isinstance(row, Loss):
-        return loss_subjects(row, cases(row), seed)
+        return [full(one) for one in loss_subjects(row, cases(like or row), seed)]
     if isinstance(row, Schedule | Clipping):
         return outer_subjects(row, seed)
-    found = [_subject(row, name, hyper, knobs, seed) for name, hyper, knobs in cases(row)]
+    found = [_subject(row, name, hyper, knobs, seed) for name, hyper, knobs in cases(like or row)]
     if isinstance(row, Metric):
         hyper, knobs = settings(row, {})
-        found.append(
-            _values_only(
-                row, "one class", {**hyper, **knobs}, _recorder(row, hyper, knobs), _one_class(row), ("y", "t")
-            )
-        )
-    return found
+        for moved in [hyper, inputs.visible(hyper)] if hyper else [hyper]:
+            shown = ["one class", *(f"{key}={value}" for key, value in moved.items() if moved is not hyper)]
+            recorder = _recorder(row, moved, knobs)
+            found.append(_values_only(row, " ".join(shown), {**moved, **knobs}, recorder, _one_class(row), ("y", "t")))
+    return [full(one) for one in found]
 
 
 def _recorder(row: Formulated, hyper: dict[str, float], knobs: dict[str, Any]) -> Recorder:
@@ -84,7 +87,9 @@ def _subject(row: Formulated, case: str, hyper: dict[str, float], knobs: dict[st
                 "y": inputs.domain(generator, row.prediction, shape),
                 "t": inputs.domain(generator, row.target, shape),
             }
-            data["y"].flat[: len(row.points)] = row.points
+            near = [value + step for value in hyper.values() if 0.1 < value < 0.9 for step in (-0.05, 0.05)]
+            special = [*row.points, *(near if row.prediction == "probability" else [])]
+            data["y"].flat[: len(special)] = inputs.single(special)
             return _values_only(row, case, chosen, recorder, data, ("y", "t"))
         case Initializer():
             draws = initializer_draws(row, (5, 7), seed, row.name)
@@ -126,6 +131,8 @@ def _activation(
 
         return _trace(projected, params, data)
 
+    if len(data["weights"].shape) != len(x.shape):
+        raise SpecError(f"formula: turns shape {x.shape} into {data['weights'].shape}; an activation keeps the shape")
     at_kink = [] if vector else [i for i in range(x.size) if x[i] in at]
     kinks = tuple(Kink("gradient", (i,), float(x[i]), float(data["weights"][i])) for i in at_kink)
     return Subject(
@@ -173,7 +180,8 @@ def drawn_subject(
     fans = {name: value for name, value in initializer_draws(row, shape, 0, row.name).items() if name in FANS}
     hyper, knobs = settings(row, chosen)
     data = {**{name: np.asarray(value, np.float64) for name, value in draws.items()}, **fans}
-    return _values_only(row, case, chosen, _recorder(row, hyper, knobs), data)
+    found = _values_only(row, case, chosen, _recorder(row, hyper, knobs), data)
+    return replace(found, elementwise=False)  # low + width*u rounds as low does, however small the sum
 
 
 def _values_only(

@@ -99,7 +99,7 @@ def judge(actual: np.ndarray, reference: Reference, dtype: str) -> Judgement:
     r = ratios(actual, reference, dtype, reference.noise)
     verdict: Verdict = "EQUAL"
     message = ""
-    ignored = _ignorable(reference, r, dtype)
+    ignored = _ignorable(reference, dtype, actual)
     if np.any((r > LIMIT) & ~ignored) and reference.more_noise is not None:
         again = ratios(actual, reference, dtype, reference.more_noise())
         if not np.any((again > LIMIT) & ~ignored):
@@ -131,8 +131,9 @@ def _typical_digits(actual: np.ndarray, exact: Exact, failing: np.ndarray) -> fl
     return float(np.median(np.where(np.isnan(digits), 0.0, digits)))
 
 
-def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
-    """Elements that rounding alone makes meaningless, or where the formula itself leaves the dtype's range."""
+def _ignorable(reference: Reference, dtype: str, actual: np.ndarray) -> np.ndarray:
+    """Elements that rounding alone makes meaningless, or where the formula itself leaves the dtype's range. No rounding
+    makes NaN or infinity of a number."""
     hi, noise = reference.exact.hi, reference.scale(reference.noise)
     size = np.abs(hi)
     if not reference.elementwise and hi.size:
@@ -140,6 +141,7 @@ def _ignorable(reference: Reference, r: np.ndarray, dtype: str) -> np.ndarray:
         size = np.maximum(size, np.sqrt(np.mean(np.square(finite_size)))) if finite_size.size else size
     with np.errstate(all="ignore"):
         ill = (hi != 0) & (ROUNDOFF[dtype] * noise > ill_conditioned(dtype) * size)
+    ill &= np.isfinite(actual) | ~np.isfinite(hi)
     return np.asarray(ill | (reference.unsafe if reference.unsafe is not None else False))
 
 

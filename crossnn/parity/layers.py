@@ -18,6 +18,7 @@ from crossnn.catalogue.network import Assembly, drawn, record_layer
 from crossnn.catalogue.rows import Layer
 from crossnn.formula.graph import GRAPH, Graph, Node, shape_of, symbolic
 from crossnn.parity import inputs
+from crossnn.parity.full import full
 from crossnn.parity.subject import Subject, shapes_of
 
 SPREAD = (-2.0, 0.5)
@@ -30,7 +31,7 @@ def layer_subjects(row: Layer, seed: int) -> list[Subject]:
     settings_of = [dict(knobs) for knobs in knob_choices(row)] + [dict(case) for case in row.cases]
     training = [True, False] if row.inference else [True]
     return [
-        layer_subject(row, given, {**checked_sizes(row), **given}, seed, mode)
+        full(layer_subject(row, given, {**checked_sizes(row), **given}, seed, mode))
         for given in settings_of
         for mode in training
     ]

@@ -69,7 +69,7 @@ def _clipping(row: Clipping, case: str, hyper: Mapping[str, float], knobs: Mappi
     data = {
         f"{size} {name}": inputs.hostile(generator, shape, *decades)
         for size, decades in SIZES.items()
-        for name, shape in (("matrix", (4, 3)), ("vector", (5,)))
+        for name, shape in (("matrix", (12, 6)), ("vector", (5,)))
     }
     data["large vector"] = inputs.single(np.concatenate([row.points, data["large vector"]]))
 

@@ -16,7 +16,8 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     `largest` is the largest error in units of float spacing (the distance of the floating-point numbers next to the
     true value), at the input `at`. `curve` has the largest error of each of equal stretches of an axis
     (crossnn/atlas/axis.py), all digits where something else happened; null where nothing was comparable. `regions` are
-    stretches of inputs, from and to, and what happens there: overflow, NaN, zero where the truth is not. `message` says why nothing was measured."""
+    stretches of inputs, from and to, and what happens there: overflow, NaN, zero where the truth is not. `message`
+    says why nothing was measured."""
 
     record: Literal["accuracy"] = "accuracy"
     spec: str
@@ -52,7 +53,9 @@ class Survivor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mutants(msgspec.Struct, frozen=True, kw_only=True):
-    """What the checks found of the mutants of one specification. `operators`: name -> (made, killed, equivalent)."""
+    """What the checks found of the mutants of one specification. `operators`: name -> (made, killed, equivalent).
+    `stillborn` ones could not be built or run at all, and are not among those made. judged, alarms: quantities of the
+    specification itself, and how many of them failed."""
 
     record: Literal["mutants"] = "mutants"
     spec: str
@@ -61,6 +64,7 @@ class Mutants(msgspec.Struct, frozen=True, kw_only=True):
     made: int
     killed: int
     equivalent: int
+    stillborn: int = 0
     operators: dict[str, tuple[int, int, int]] = {}
     survivors: tuple[Survivor, ...] = ()
     equal: tuple[Survivor, ...] = ()
