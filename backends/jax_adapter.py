@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Tensor, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Knobs, Meaning, Native, Opened, OwnLayer, Tensor, Tree
 from crossnn.errors import BackendError, choices
 from crossnn.formula.source import OPERATORS
 
@@ -25,6 +25,7 @@ from .jax_arrays import ARRAYS
 from .jax_windows import WINDOWS, max_pool, max_pool_eager
 
 if TYPE_CHECKING:
+    from crossnn.adapter import OwnModel
     from crossnn.drawing.view import View
     from crossnn.trace.executed import Executed
 
@@ -177,10 +178,35 @@ class JaxAdapter(BaseAdapter):
         found = jax.devices(self.device)[0].memory_stats() if self.device != "cpu" else None
         return int(found["peak_bytes_in_use"]) if found and "peak_bytes_in_use" in found else None
 
+    def own_layer(self, name: str, sizes: Mapping[str, int]) -> OwnLayer | None:
+        from . import jax_modules
+
+        return jax_modules.own_layer(name, sizes, self.tensor)
+
     def native(self, kind: str, name: str, knobs: Knobs) -> Native | None:
         from . import jax_native
 
-        return jax_native.native(self.tensor, kind, name, knobs)
+        return next(iter(jax_native.natives(self.tensor, kind, name, knobs)), None)
+
+    def variants(self, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+        from . import jax_native
+
+        return jax_native.natives(self.tensor, kind, name, knobs)[1:]
+
+    def opened(self, call: str) -> Opened:
+        from . import jax_opened
+
+        return jax_opened.opened(self.tensor, self.array, call)
+
+    def model(self, function: Function) -> OwnModel | None:
+        from . import jax_models
+
+        return jax_models.model(function)
+
+    def guest(self) -> AbstractContextManager[None]:
+        from . import jax_models
+
+        return jax_models.guest()
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         from . import jax_graphs

@@ -1,126 +1,76 @@
-"""JAX's own activations (jax.nn) and optax's losses, as rows: what a user would call, and the settings for which it is
-our formula. Where optax is not installed, its rows are None."""
+"""JAX's own activations, as rows: what a user would call, and the settings for which it is our formula."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.special
 
 from crossnn.adapter import Knobs, Native, Tensor
 
-Row = Callable[[Knobs], Native | None]
-When = Mapping[str, Any]
-
-OPTAX = importlib.util.find_spec("optax") is not None
-if OPTAX:
-    import optax
+from .jax_rows import Row, Rows, known, public, row
 
 
-def _fits(knobs: Knobs, when: When) -> bool:
-    return all(knobs.get(name, value) == value for name, value in when.items())
+def _with(call: str, when: Mapping[str, Any] | None = None, **options: str) -> Row:
+    """A function some of whose keywords are our settings."""
+
+    def make(knobs: Knobs) -> Any:
+        given = {theirs: knobs[ours] for theirs, ours in options.items()}
+        return lambda x: public(call)(x, **given)
+
+    return row(call, when=when, make=make)
 
 
-def _of(name: str, when: When | None = None, fixed: Mapping[str, Any] | None = None, **options: str) -> Row:
-    """jax.nn's function of this name; `options` maps its keywords to our settings."""
-    function = getattr(jax.nn, name)
-
-    def bind(knobs: Knobs) -> Native | None:
-        if not _fits(knobs, when or {}):
-            return None
-        bound = {**(fixed or {}), **{theirs: knobs[ours] for theirs, ours in options.items()}}
-        return Native(f"jax.nn.{name}", lambda x: function(x, **bound))
-
-    return bind
+def _gelu(knobs: Knobs) -> Native | None:
+    tanh = knobs["approximate"] == "tanh"
+    call = f"jax.nn.gelu(approximate={tanh})"
+    return Native(call, lambda x: jax.nn.gelu(x, approximate=tanh)) if known(call) else None
 
 
-def _plain(call: str, function: Callable[..., Tensor]) -> Row:
-    return lambda knobs: Native(call, function)
+def _heaviside(knobs: Knobs) -> Any:
+    return lambda x: jnp.heaviside(x, knobs["at_zero"])
 
 
-ACTIVATIONS: Mapping[str, Row] = {
-    "identity": _of("identity"),
-    "heaviside": lambda knobs: Native("jax.numpy.heaviside", lambda x: jnp.heaviside(x, knobs["at_zero"])),
-    "sigmoid": _of("sigmoid"),
-    "log_sigmoid": _of("log_sigmoid"),
-    "tanh": _of("tanh"),
-    "arctan": _plain("jax.numpy.arctan", jnp.arctan),
-    "softsign": _of("soft_sign"),
-    "hard_sigmoid": _of("hard_sigmoid", {"slope": "sixth"}),
-    "hard_tanh": _of("hard_tanh"),
-    "relu": _of("relu"),
-    "leaky_relu": _of("leaky_relu", negative_slope="alpha"),
-    "relu6": _of("relu6"),
-    "elu": _of("elu", alpha="alpha"),
-    "selu": _of("selu", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}),
-    "celu": _of("celu", alpha="alpha"),
-    "softplus": _of("softplus"),
-    "squareplus": _of("squareplus", b="b"),
-    "exponential": _plain("jax.numpy.exp", jnp.exp),
-    "gelu": lambda knobs: Native(
-        "jax.nn.gelu", lambda x: jax.nn.gelu(x, approximate=knobs["approximate"] == "tanh")
-    ),
-    "silu": _of("silu"),
-    "mish": _of("mish"),
-    "hard_swish": _of("hard_swish"),
-    "softmax": _of("softmax", fixed={"axis": -1}),
-    "log_softmax": _of("log_softmax", fixed={"axis": -1}),
-    "glu": _of("glu", {"gate": "sigmoid"}),
+def _log_softmax(x: Tensor) -> Tensor:
+    return x - jax.nn.logsumexp(x, axis=-1, keepdims=True)
+
+
+_SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
+_OF_ONE = """softsign=jax.nn.soft_sign softplus=jax.nn.softplus mish=jax.nn.mish hard_swish=jax.nn.hard_swish
+silu=jax.nn.silu identity=jax.nn.identity log_sigmoid=jax.nn.log_sigmoid relu=jax.nn.relu relu6=jax.nn.relu6
+sigmoid=jax.nn.sigmoid tanh=jax.nn.tanh hard_tanh=jax.nn.hard_tanh arctan=jax.numpy.arctan exponential=jax.numpy.exp"""
+"""Specification and function of one argument."""
+_FURTHER: Rows = {
+    "sigmoid": (row("jax.lax.logistic"), row("jax.scipy.special.expit")),
+    "tanh": (row("jax.numpy.tanh"), row("jax.lax.tanh")),
+    "hard_tanh": (row("jax.numpy.clip(x, -1, 1)", lambda x: jnp.clip(x, -1, 1)),
+                  row("jax.lax.clamp(-1, x, 1)", lambda x: jax.lax.clamp(-1.0, x, 1.0))),
+    "arctan": (row("jax.lax.atan"),),
+    "exponential": (row("jax.lax.exp"),),
+    "relu": (row("jax.numpy.maximum(x, 0)", lambda x: jnp.maximum(x, 0)),
+             row("jax.lax.max(x, 0)", lambda x: jax.lax.max(x, jnp.zeros_like(x)))),
+    "relu6": (row("jax.numpy.clip(x, 0, 6)", lambda x: jnp.clip(x, 0, 6)),),
+    "softplus": (row("jax.numpy.logaddexp(x, 0)", lambda x: jnp.logaddexp(x, 0)),),
 }  # fmt: skip
 
-
-def _is_mean(knobs: Knobs) -> bool:
-    return knobs.get("reduction", "mean") == "mean" and not knobs.get("weights")
-
-
-def _loss(name: str, when: When | None = None, make: Callable[..., Any] | None = None, **options: str) -> Row:
-    """An optax loss, which leaves the mean to the user; `make` turns our inputs into its arguments."""
-
-    def bind(knobs: Knobs) -> Native | None:
-        if (
-            not OPTAX
-            or knobs.get("reduction", "mean") != "mean"
-            or knobs.get("weights")
-            or not _fits(knobs, when or {})
-        ):
-            return None
-        function = getattr(optax.losses, name)
-        bound = {theirs: knobs[ours] for theirs, ours in options.items()}
-
-        def call(*inputs: Tensor) -> Tensor:
-            return jnp.mean(function(*(make(*inputs) if make else inputs), **bound))
-
-        return Native(f"optax.losses.{name}", call)
-
-    return bind
-
-
-def _smoothed(knobs: Knobs) -> Native | None:
-    row = _loss("softmax_cross_entropy")(knobs)
-    if row is None:
-        return None
-    return Native(
-        "optax.losses.smooth_labels, softmax_cross_entropy",
-        lambda y, t: row.function(y, optax.losses.smooth_labels(t, knobs["smoothing"])),
-    )
-
-
-LOSSES: Mapping[str, Row] = {
-    "mse": _loss("squared_error"),
-    "half_squared_error": _loss("l2_loss"),
-    "huber": _loss("huber_loss", delta="delta"),
-    "log_cosh": _loss("log_cosh"),
-    "binary_crossentropy_logits": _loss("sigmoid_binary_cross_entropy"),
-    "focal_logits": _loss("sigmoid_focal_loss", alpha="alpha", gamma="gamma"),
-    "hinge": _loss("hinge_loss"),
-    "perceptron_loss": _loss("perceptron_loss"),
-    "categorical_crossentropy_logits": _loss("softmax_cross_entropy"),
-    "smoothed_crossentropy_logits": _smoothed,
-    "sparse_categorical_crossentropy_logits": _loss("softmax_cross_entropy_with_integer_labels"),
-    "kl_divergence": _loss("kl_divergence", {"clip": "none"}, make=lambda y, t: (jnp.log(y), t)),
-    "cosine_similarity": _loss("cosine_distance", {"form": "distance"}),
-    "triplet": _loss("triplet_margin_loss", {"distance": "rooted"}, margin="margin", eps="eps"),
-}
+ACTIVATIONS: Rows = {
+    **{name: (row(call), *_FURTHER.get(name, ())) for name, _, call in
+       (one.partition("=") for one in _OF_ONE.split())},
+    "heaviside": (row("jax.numpy.heaviside", make=_heaviside),),
+    "hard_sigmoid": (row("jax.nn.hard_sigmoid", when={"slope": "sixth"}),
+                     row("jax.nn.sparse_sigmoid", when={"slope": "half"})),
+    "leaky_relu": (_with("jax.nn.leaky_relu", negative_slope="alpha"),),
+    "elu": (_with("jax.nn.elu", alpha="alpha"),),
+    "selu": (row("jax.nn.selu", when=_SELU),),
+    "celu": (_with("jax.nn.celu", alpha="alpha"),),
+    "squareplus": (_with("jax.nn.squareplus", b="b"),),
+    "gelu": (_gelu,),
+    "softmax": (row("jax.nn.softmax", axis=-1), row("jax.scipy.special.softmax", axis=-1)),
+    "log_softmax": (row("jax.nn.log_softmax", axis=-1), row("jax.scipy.special.log_softmax", axis=-1),
+                    row("x - jax.nn.logsumexp(x)", _log_softmax)),
+    "glu": (row("jax.nn.glu", when={"gate": "sigmoid"}),),
+}  # fmt: skip
+"""What jax.nn has no function for, such as the gates of glu but the first, runs as the formula."""

@@ -12,7 +12,7 @@ from jax.experimental import rnn
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
 
-Row = Callable[[Knobs], Native | None]
+from .jax_rows import Row, Rows, row
 
 _AXES: Mapping[int, tuple[str, str, str]] = {
     1: ("NWC", "WIO", "NWC"),
@@ -22,7 +22,7 @@ _AXES: Mapping[int, tuple[str, str, str]] = {
 
 
 def _conv(rank: int) -> Row:
-    def bind(knobs: Knobs) -> Native:
+    def bind(knobs: Knobs) -> Callable[..., Tensor]:
         def conv(p: Params, x: Tensor) -> Tensor:
             """Every channel is a group where the settings do not say how many there are."""
             y = jax.lax.conv_general_dilated(
@@ -31,12 +31,43 @@ def _conv(rank: int) -> Row:
             )  # fmt: skip
             return y + p["bias"] if "bias" in p else y
 
-        return Native("jax.lax.conv_general_dilated", conv)
+        return conv
 
-    return bind
+    return row("jax.lax.conv_general_dilated", make=bind)
 
 
-def _conv_transposed(knobs: Knobs) -> Native:
+def _conv_channels_first(rank: int) -> Row:
+    """jax.lax.conv has its channels before its space, and no dilation or groups."""
+    plain = {"dilation": [1] * rank, "groups": 1}
+    space = tuple(range(1, rank + 1))
+
+    def bind(knobs: Knobs) -> Callable[..., Tensor]:
+        def conv(p: Params, x: Tensor) -> Tensor:
+            first, kernel = jnp.moveaxis(x, -1, 1), jnp.transpose(p["kernel"], (rank + 1, rank, *range(rank)))
+            y = jax.lax.conv(first, kernel, knobs["strides"], knobs["padding"].upper())
+            y = jnp.transpose(y, (0, *(axis + 1 for axis in space), 1))
+            return y + p["bias"] if "bias" in p else y
+
+        return conv
+
+    return row("jax.lax.conv", when=plain, make=bind)
+
+
+def _separable(knobs: Knobs) -> Callable[..., Tensor]:
+    def conv(p: Params, x: Tensor) -> Tensor:
+        z = jax.lax.conv_general_dilated(
+            x, p["depthwise_kernel"], knobs["strides"], knobs["padding"].upper(), dimension_numbers=_AXES[2],
+            feature_group_count=x.shape[-1],
+        )  # fmt: skip
+        return (
+            jax.lax.conv_general_dilated(z, p["pointwise_kernel"], (1, 1), "VALID", dimension_numbers=_AXES[2])
+            + p["bias"]
+        )
+
+    return conv
+
+
+def _conv_transposed(knobs: Knobs) -> Native | None:
     stride, padding = int(knobs["stride"]), knobs["padding"].upper()
 
     def conv(p: Params, x: Tensor) -> Tensor:
@@ -69,32 +100,53 @@ def _average_pool(knobs: Knobs) -> Native:
     return Native("jax.lax.reduce_window(add)", pool)
 
 
-def _standardized(axes: Callable[[int], tuple[int, ...]]) -> Row:
-    """jax.nn.standardize, then scaled; `axes` are those that share a mean, by the number of axes."""
+def _standardized(
+    axes: Callable[[int], tuple[int, ...]], when: Mapping[str, Any] | None = None, grouped: bool = False
+) -> tuple[Row, ...]:
+    """jax.nn.standardize, then scaled; `axes` are those that share a mean, by the number of axes. Newer versions offer
+    an algorithm of two passes."""
 
-    def bind(knobs: Knobs) -> Native:
-        def norm(p: Params, x: Tensor) -> Tensor:
-            y = jax.nn.standardize(x, axes(x.ndim), epsilon=knobs["eps"])
-            return y * p["gamma"] + p["beta"]
+    def of(**options: Any) -> Callable[[Knobs], Callable[..., Tensor]]:
+        def bind(knobs: Knobs) -> Callable[..., Tensor]:
+            def norm(p: Params, x: Tensor) -> Tensor:
+                groups = int(knobs.get("groups", 1))
+                z = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups) if grouped else x
+                y = jax.nn.standardize(z, axes(z.ndim), epsilon=knobs["eps"], **options)
+                return y.reshape(x.shape) * p["gamma"] + p["beta"]
 
-        return Native("jax.nn.standardize", norm)
+            return norm
 
-    return bind
+        return bind
+
+    return (
+        row("jax.nn.standardize", when=when, make=of()),
+        row('jax.nn.standardize(algorithm="stable")', when=when, make=of(algorithm="stable")),
+    )
 
 
-def _batch_norm(knobs: Knobs) -> Native | None:
-    if knobs["training"]:
-        return _standardized(lambda rank: tuple(range(rank - 1)))(knobs)
-
+def _with_statistics(knobs: Knobs) -> Callable[..., Tensor]:
     def norm(p: Params, x: Tensor) -> Tensor:
         y = jax.nn.standardize(x, None, p["running_mean"], p["running_variance"], knobs["eps"])
         return y * p["gamma"] + p["beta"]
 
-    return Native("jax.nn.standardize", norm)
+    return norm
 
 
 def _prelu(p: Params, x: Tensor) -> Tensor:
     return jax.nn.leaky_relu(x, p["alpha"])
+
+
+def _rrelu(knobs: Knobs) -> Callable[..., Tensor]:
+    middle = (knobs["lower"] + knobs["upper"]) / 2
+    return lambda p, x: jax.nn.leaky_relu(x, p["slope"] if knobs["training"] else middle)
+
+
+def _looked_up(p: Params, x: Tensor) -> Tensor:
+    return jax.nn.one_hot(x, len(p["table"]), dtype=p["table"].dtype) @ p["table"]
+
+
+def _global_average(p: Params, x: Tensor) -> Tensor:
+    return jax.lax.reduce_sum(x, axes=tuple(range(1, x.ndim - 1))) / math.prod(x.shape[1:-1])
 
 
 def _lstm(knobs: Knobs) -> Native:
@@ -135,18 +187,36 @@ def _attention(knobs: Knobs) -> Native:
     return Native("jax.nn.dot_product_attention", attend)
 
 
-LAYERS: Mapping[str, Row] = {
-    "prelu": lambda knobs: Native("jax.nn.leaky_relu", _prelu),
-    **{f"conv{rank}d": _conv(rank) for rank in (1, 2, 3)},
-    "depthwise_conv2d": _conv(2),
-    "conv2d_transposed": _conv_transposed,
-    **{f"max_pool{rank}d": _max_pool for rank in (1, 2, 3)},
-    **{f"average_pool{rank}d": _average_pool for rank in (1, 2, 3)},
-    "batch_norm": _batch_norm,
+LAYERS: Rows = {
+    "flatten": (row("jax.lax.collapse", lambda p, x: jax.lax.collapse(x, 1)),),
+    "reshape": (row("jax.lax.reshape", make=lambda h: lambda p, x: jax.lax.reshape(x, (len(x), *h["target_shape"]))),),
+    "permute": (row("jax.lax.transpose", make=lambda h: lambda p, x: jax.lax.transpose(x, (0, *h["order"]))),),
+    "add": (row("jax.lax.add", lambda p, x, y: jax.lax.add(x, y)),),
+    "multiply": (row("jax.lax.mul", lambda p, x, y: jax.lax.mul(x, y)),),
+    "concatenate": (row("jax.lax.concatenate", lambda p, x, y: jax.lax.concatenate([x, y], x.ndim - 1)),),
+    "flip_time": (row("jax.lax.rev", lambda p, x: jax.lax.rev(x, (1,))),),
+    "prelu": (row("jax.nn.leaky_relu", _prelu),),
+    "rrelu": (row("jax.nn.leaky_relu", make=_rrelu),),
+    **{f"conv{rank}d": (_conv(rank), _conv_channels_first(rank)) for rank in (1, 2, 3)},
+    "depthwise_conv2d": (_conv(2),),
+    "separable_conv2d": (row("jax.lax.conv_general_dilated", make=_separable),),
+    "conv2d_transposed": (_conv_transposed,),
+    **{f"max_pool{rank}d": (_max_pool,) for rank in (1, 2, 3)},
+    **{f"average_pool{rank}d": (_average_pool,) for rank in (1, 2, 3)},
+    "global_average_pool": (row("jax.lax.reduce_sum", _global_average),),
+    "global_max_pool": (
+        row("jax.lax.reduce_max", lambda p, x: jax.lax.reduce_max(x, axes=tuple(range(1, x.ndim - 1)))),
+    ),
+    "batch_norm": (
+        *_standardized(lambda rank: tuple(range(rank - 1)), {"training": True}),
+        row("jax.nn.standardize(mean=, variance=)", None, {"training": False}, _with_statistics),
+    ),
     "layer_norm": _standardized(lambda rank: (-1,)),
+    "group_norm": _standardized(lambda rank: (1, 3), grouped=True),
     "instance_norm": _standardized(lambda rank: tuple(range(1, rank - 1))),
-    "lstm": _lstm,
-    "self_attention": _attention,
-    "cross_attention": _attention,
+    "embedding": (row("jax.nn.one_hot(x) @ table", _looked_up),),
+    "lstm": (_lstm,),
+    "self_attention": (_attention,),
+    "cross_attention": (_attention,),
 }
-"""Layer -> its row."""
+"""Layer -> its rows."""

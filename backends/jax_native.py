@@ -1,32 +1,45 @@
-"""JAX's own implementations (jax.nn, optax), as rows: what a user would call, and the knobs for which it is that
-formula. Where optax is not installed, its rows are None."""
+"""JAX's own implementations (jax.nn, jax.lax, jax.scipy, optax), as rows: what a user would call, and the settings for
+which it is that formula. What the installed version does not have, or optax where it is not installed, is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from crossnn.adapter import Knobs, Native, Tensor
 
-from .jax_functions import ACTIVATIONS, LOSSES, OPTAX
+from .jax_functions import ACTIVATIONS
+from .jax_initializers import rows as initializer_rows
 from .jax_layers import LAYERS
+from .jax_losses import LOSSES
+from .jax_outer import CLIPPINGS, CONSTRAINTS, METRICS, REGULARIZERS
+from .jax_rows import Rows, bound
+from .jax_schedules import SCHEDULES
 
-Row = Callable[[Knobs], Native | None]
+OPTAX = importlib.util.find_spec("optax") is not None
 
-if OPTAX:
-    from . import jax_optimizers
-
-TABLE: Mapping[tuple[str, str], Row] = {
-    **{("activation", name): row for name, row in ACTIVATIONS.items()},
-    **{("loss", name): row for name, row in LOSSES.items()},
-    **{("layer", name): row for name, row in LAYERS.items()},
+TABLE: Mapping[str, Rows] = {
+    "activation": ACTIVATIONS,
+    "loss": LOSSES,
+    "regularizer": REGULARIZERS,
+    "constraint": CONSTRAINTS,
+    "metric": METRICS,
+    "layer": LAYERS,
+    "clipping": CLIPPINGS,
+    "schedule": SCHEDULES,
 }
 
 
-def native(tensor: Callable[[np.ndarray], Tensor], kind: str, name: str, knobs: Knobs) -> Native | None:
-    """The row for this specification, where these knobs are what it implements."""
+def natives(tensor: Callable[[np.ndarray], Tensor], kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
+    """What computes this specification with these knobs: first what users call, then other ways to the same."""
     if kind == "optimizer":
-        return jax_optimizers.native(tensor, name, knobs) if OPTAX else None
-    row = TABLE.get((kind, name))
-    return row(knobs) if row else None
+        if not OPTAX:
+            return ()
+        from . import jax_optax, jax_optimizers
+
+        return jax_optimizers.natives(tensor, jax_optax.OPTIMIZERS, name, knobs)
+    if kind == "initializer":
+        return bound(initializer_rows(name, lambda: tensor(np.zeros(1)).dtype), knobs)
+    return bound(TABLE.get(kind, {}).get(name, ()), knobs)

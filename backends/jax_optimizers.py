@@ -1,30 +1,33 @@
-"""Optax's optimizers, as rows: the settings for which each is our formula, and its state by our names."""
+"""Optax's optimizers at work: any of the rows of jax_optax.py, started from any state, eager or jitted."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import optax.contrib
 
 from crossnn.adapter import Knobs, Native, Tensor, fits
 
+from .jax_rows import known
+
 Arrays = Mapping[str, np.ndarray]
 Settings = Mapping[str, Any]
-Make = Callable[[float, Settings], optax.GradientTransformation]
+Make = Callable[[Any, Settings], optax.GradientTransformation]
+MODES = ("eager", "jit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Own:
     """One of optax's optimizers. `knobs`: the values for which it is our formula, several in a tuple. `factors`: what
-    our slot is multiplied by to be theirs. `part`: the one of several transformations that has our state.
-    `jitted`: it has a loop, which would be compiled anew at every step."""
+    our slot is multiplied by to be theirs. `part`: the one of several transformations that has our state. `rate`: the
+    learning rate that it is given, where that is not ours. `injected`: it has the rate in its state. `looping`: it has
+    a loop, which would be compiled anew at every step unless the step is compiled."""
 
     spec: str
     call: str
@@ -33,100 +36,43 @@ class Own:
     knobs: Mapping[str, Any] = field(default_factory=dict)
     factors: Mapping[str, Callable[[Settings], float]] = field(default_factory=dict)
     part: str = ""
-    jitted: bool = False
+    rate: Callable[[float, Settings, int], float] | None = None
+    injected: bool = False
+    looping: bool = False
 
 
-def _family(make: Callable[..., optax.GradientTransformation], *names: str) -> Make:
-    """One of the family of Adam, which share their arguments; `names` are more of ours."""
-    return lambda lr, h: make(lr, h["beta1"], h["beta2"], h["eps"], **{name: h[name] for name in names})
+class Averaged(NamedTuple):
+    """The state of an optimizer, and the average of its parameters."""
+
+    inner: Any
+    average: Any
 
 
-def _rmsprop(lr: float, h: Settings) -> optax.GradientTransformation:
-    momentum = h["mu"] if h.get("momentum", "none") != "none" else None
-    inside = h.get("eps_place", "outside") == "inside"
-    return optax.rmsprop(
-        lr, h["rho"], h["eps"], eps_in_sqrt=inside, centered=h.get("centered", False), momentum=momentum
-    )
+def averaged(inner: optax.GradientTransformation, rate: float) -> optax.GradientTransformation:
+    """An optimizer whose user keeps an average of the parameters, as optax.incremental_update is for."""
 
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        updates, new = inner.update(updates, state.inner, params)
+        average = optax.incremental_update(optax.apply_updates(params, updates), state.average, 1 - rate)
+        return updates, Averaged(new, average)
 
-def _adafactor(lr: float, h: Settings) -> optax.GradientTransformation:
-    """Its learning rate is absolute: the relative one is a schedule that its user writes."""
-    return optax.adafactor(
-        min(lr, 1 / h["step"] ** 0.5), min_dim_size_to_factor=1, decay_rate=h["decay"], clipping_threshold=h["clip"],
-        eps=h["eps1"],
-    )  # fmt: skip
-
-
-def _muon(lr: float, h: Settings) -> optax.GradientTransformation:
-    rms = 0.2 if h["scale"] == "rms" else None
-    return optax.contrib.muon(lr, beta=h["mu"], eps=h["eps"], weight_decay=h["weight_decay"], consistent_rms=rms)
-
-
-_MOMENTS = {"m": "mu", "v": "nu"}
-
-OPTIMIZERS: tuple[Own, ...] = (
-    Own("sgd", "optax.sgd", lambda lr, h: optax.sgd(lr), {}, {"decay": "none"}),
-    Own("momentum", "optax.sgd(momentum=)", lambda lr, h: optax.sgd(lr, momentum=h["rho"]), {"v": "trace"},
-        {"form": "outside", "decay": "none"}),
-    Own("nesterov", "optax.sgd(momentum=, nesterov=True)",
-        lambda lr, h: optax.sgd(lr, momentum=h["rho"], nesterov=True), {"v": "trace"}, {"form": "outside"}),
-    Own(
-        "adagrad", "optax.adagrad",
-        lambda lr, h: optax.adagrad(lr, initial_accumulator_value=h["initial_accumulator"], eps=h["eps"]),
-        {"a": "sum_of_squares"}, {"eps_place": "inside"},
-    ),
-    Own("adadelta", "optax.adadelta", lambda lr, h: optax.adadelta(lr, h["rho"], h["eps"]), {"a": "e_g", "b": "e_x"}),
-    Own("rmsprop", "optax.rmsprop", _rmsprop, {"v": "nu", "mean": "mu", "u": "trace"},
-        {"momentum": ("none", "inside")}, {"u": lambda h: -1.0}),
-    Own(
-        "rprop", "optax.rprop",
-        lambda lr, h: optax.rprop(h["lr"], h["eta_minus"], h["eta_plus"], h["step_min"], h["step_max"]),
-        {"step": "step_sizes", "change": "prev_updates"}, {"on_change": "wait"}, {"change": lambda h: -1.0},
-    ),
-    Own("adam", "optax.adam", _family(optax.adam), _MOMENTS, {"eps_place": "outside", "bias_correction": True}),
-    Own(
-        "adam", "optax.adam(eps_root=)",
-        lambda lr, h: optax.adam(lr, h["beta1"], h["beta2"], eps=0.0, eps_root=h["eps"]),
-        _MOMENTS, {"eps_place": "inside", "bias_correction": True},
-    ),
-    Own("adamw", "optax.adamw",
-        lambda lr, h: optax.adamw(lr, h["beta1"], h["beta2"], h["eps"], weight_decay=h["weight_decay"]),
-        _MOMENTS, {"decay": "before", "eps_place": "outside"}),
-    Own("amsgrad", "optax.amsgrad", _family(optax.amsgrad), {**_MOMENTS, "largest": "nu_max"},
-        {"correction": "before"}),
-    Own("adamax", "optax.adamax", _family(optax.adamax), {"m": "mu", "u": "nu"}, {"eps_place": "inside"}),
-    Own("nadam", "optax.nadam", _family(optax.nadam), _MOMENTS, {"schedule": "never"}),
-    Own("radam", "optax.radam", _family(optax.radam, "threshold"), _MOMENTS, {"eps_place": "outside"}),
-    Own("adabelief", "optax.adabelief",
-        lambda lr, h: optax.adabelief(lr, h["beta1"], h["beta2"], h["eps"], eps_root=h["eps"]),
-        {"m": "mu", "s": "nu"}),
-    Own("lion", "optax.lion",
-        lambda lr, h: optax.lion(lr, h["beta1"], h["beta2"], weight_decay=h["weight_decay"]), {"m": "mu"}),
-    Own("lamb", "optax.lamb", _family(optax.lamb, "weight_decay"), _MOMENTS, {"decay": "in_ratio"}),
-    Own(
-        "lars", "optax.lars",
-        lambda lr, h: optax.lars(lr, h["weight_decay"], trust_coefficient=h["trust"], momentum=h["rho"]),
-        {"v": "trace"}, {"norm": "norm_of_sum"}, {"v": lambda h: -1.0},
-    ),
-    Own("adafactor", "optax.adafactor", _adafactor, {"r": "v_row", "c": "v_col"},
-        {"moments": "means", "relative_step": True, "eps2": 1e-3}),
-    Own("muon", "optax.contrib.muon", _muon, {"v": "mu"}, {"momentum": "corrected", "scale": ("original", "rms")},
-        {"v": lambda h: 1 - h["mu"]}, part="muon", jitted=True),
-)  # fmt: skip
+    return optax.GradientTransformation(lambda params: Averaged(inner.init(params), params), update)
 
 
 class Optimizer:
     """An optax transformation and its state. Optax binds the learning rate when a transformation is made, and keeps
-    all state outside: so each step makes the transformation anew. (`optax.inject_hyperparams` would vary the rate
-    too, but turns every other hyper-parameter into an array, which rounds differently.)"""
+    all state outside: so each step makes the transformation anew."""
 
-    def __init__(self, own: Own, tensor: Callable[[np.ndarray], Tensor], params: Arrays, hyper: Knobs) -> None:
+    def __init__(
+        self, own: Own, tensor: Callable[[np.ndarray], Tensor], params: Arrays, hyper: Knobs, mode: str = MODES[0]
+    ) -> None:
         self.own, self.tensor, self.hyper, self.count = own, tensor, hyper, 0
+        self.compiled = mode == "jit" or own.looping
         self.params = {name: self.tensor(array) for name, array in params.items()}
-        self.state = self._made(hyper["lr"]).init(self.params)
+        self.state = own.make(self._rate(hyper["lr"]), hyper).init(self.params)
 
-    def _made(self, learning_rate: float) -> optax.GradientTransformation:
-        return self.own.make(learning_rate, {**self.hyper, "step": self.count + 1})
+    def _rate(self, learning_rate: float) -> float:
+        return self.own.rate(learning_rate, self.hyper, self.count + 1) if self.own.rate else learning_rate
 
     def _factor(self, slot: str) -> float:
         return self.own.factors[slot](self.hyper) if slot in self.own.factors else 1.0
@@ -135,7 +81,7 @@ class Optimizer:
         """Before the first step its state is left to itself: how that begins is part of what it computes."""
         self.count = step
         self.params = {name: self.tensor(array) for name, array in params.items()}
-        self.state = self._made(self.hyper["lr"]).init(self.params)
+        self.state = self.own.make(self._rate(self.hyper["lr"]), self.hyper).init(self.params)
         if step == 0:
             return
         kept: dict[str, Any] = {}
@@ -146,10 +92,13 @@ class Optimizer:
                     name: jnp.reshape(self.tensor(array * self._factor(ours)), fresh[name].shape)
                     for name, array in state[ours].items()
                 }
-        if self._slot("count") is not None:
-            kept["count"] = jnp.asarray(step, jnp.int32)
-        if kept:
-            self.state = optax.tree_utils.tree_set(self.state, self._ours, **kept)
+        inner = self.state.inner_state if self.own.injected else self.state
+        count = jnp.asarray(step, jnp.int32)
+        if optax.tree_utils.tree_get_all_with_path(inner, "count", filtering=self._ours):
+            kept["count"] = count
+        if kept:  # below a part with one of these names optax.tree_utils looks no further
+            inner = optax.tree_utils.tree_set(inner, self._ours, **kept)
+        self.state = self.state._replace(count=count, inner_state=inner) if self.own.injected else inner
 
     def _ours(self, path: Any, value: Any) -> bool:
         """Whether a part of the state is that of the transformation meant."""
@@ -160,24 +109,31 @@ class Optimizer:
 
     def step(self, gradients: Arrays, learning_rate: float) -> None:
         found = {name: self.tensor(array) for name, array in gradients.items()}
-        update = _jitted(self.own.call, tuple(self.hyper.items())) if self.own.jitted else self._update
-        updates, self.state = update(learning_rate, found, self.state, self.params)
-        self.params = optax.apply_updates(self.params, updates)
+        self._set(learning_rate)
+        advance = _compiled(self.own, tuple(self.hyper.items())) if self.compiled else self._advance
+        self.params, self.state = advance(self._rate(learning_rate), found, self.state, self.params)
         self.count += 1
 
-    def _update(self, learning_rate: float, *trees: Any) -> Any:
-        return self._made(learning_rate).update(*trees)
+    def _set(self, learning_rate: float) -> None:
+        """The rate, for those who look for it in the state."""
+        if self.own.injected:
+            rate = jnp.asarray(self._rate(learning_rate), next(iter(self.params.values())).dtype)
+            self.state = self.state._replace(hyperparams={**self.state.hyperparams, "learning_rate": rate})
+
+    def _advance(self, rate: float, gradients: Any, state: Any, params: Any) -> Any:
+        return _step(self.own.make(rate, self.hyper), gradients, state, params)
 
     def updates(self, gradients: Sequence[Arrays], learning_rate: float) -> Callable[[int], Any]:
         """With one transformation, as a loop has it whose learning rate is constant."""
         found = [{name: self.tensor(array) for name, array in one.items()} for one in gradients]
-        update = self._made(learning_rate).update
-        if self.own.jitted:
-            update = functools.partial(_jitted(self.own.call, tuple(self.hyper.items())), learning_rate)
+        self._set(learning_rate)
+        rate = self._rate(learning_rate)
+        advance = functools.partial(_step, self.own.make(rate, self.hyper))
+        if self.compiled:
+            advance = functools.partial(_compiled(self.own, tuple(self.hyper.items())), rate)
 
         def one(number: int) -> Any:
-            updates, self.state = update(found[number], self.state, self.params)
-            self.params = optax.apply_updates(self.params, updates)
+            self.params, self.state = advance(found[number], self.state, self.params)
             self.count += 1
             return self.params, self.state
 
@@ -200,17 +156,27 @@ def _array(tensor: Tensor) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
-@functools.cache
-def _jitted(call: str, settings: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    """The update of a transformation, compiled once for all learning rates."""
-    (own,) = (one for one in OPTIMIZERS if one.call == call)
-    compiled: Callable[..., Any] = jax.jit(lambda rate, *trees: own.make(rate, dict(settings)).update(*trees))
+def _step(transformation: optax.GradientTransformation, gradients: Any, state: Any, params: Any) -> Any:
+    """What a training step does with gradients."""
+    updates, state = transformation.update(gradients, state, params)
+    return optax.apply_updates(params, updates), state
+
+
+@functools.lru_cache(maxsize=128)
+def _compiled(own: Own, settings: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    """A step of an optimizer, compiled once for all learning rates."""
+    compiled: Callable[..., Any] = jax.jit(lambda rate, *trees: _step(own.make(rate, dict(settings)), *trees))
     return compiled
 
 
-def native(tensor: Callable[[np.ndarray], Tensor], name: str, knobs: Knobs) -> Native | None:
-    """Optax's own optimizer of this specification, where these knobs are what it implements."""
-    own = next((one for one in OPTIMIZERS if one.spec == name and fits(knobs, one.knobs)), None)
-    if own is None:
-        return None
-    return Native(own.call, lambda params, hyper: Optimizer(own, tensor, params, {**knobs, **hyper}))
+def natives(tensor: Callable[[np.ndarray], Tensor], rows: Sequence[Own], name: str, knobs: Knobs) -> list[Native]:
+    """Optax's optimizers of this specification for which these knobs are what they implement, each call once."""
+    found: dict[str, Native] = {}
+    for own in rows:
+        if own.spec == name and own.call not in found and fits(knobs, own.knobs) and known(own.call):
+            found[own.call] = Native(own.call, _making(own, tensor, knobs), MODES)
+    return list(found.values())
+
+
+def _making(own: Own, tensor: Callable[[np.ndarray], Tensor], knobs: Knobs) -> Callable[..., Optimizer]:
+    return lambda params, hyper, mode=MODES[0]: Optimizer(own, tensor, params, {**knobs, **hyper}, mode)

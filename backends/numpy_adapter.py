@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossnn.adapter import BaseAdapter, Facts, Function, Meaning, Params, Tree
+from crossnn.adapter import BaseAdapter, Facts, Function, Meaning, Opened, Params, Tree
 from crossnn.errors import BackendError
 from crossnn.formula.derive import Rules, backpropagate, gradients, rules
 from crossnn.formula.graph import Node, leaves, map_tree
@@ -164,6 +164,11 @@ class NumpyAdapter(BaseAdapter):
 
             return eager
         raise BackendError(f"numpy has no mode {mode!r}; its modes are {', '.join(self.modes)}")
+
+    def opened(self, call: str) -> Opened:
+        from . import numpy_opened
+
+        return numpy_opened.opened(call)
 
     def views(self, f: Function, arguments: Sequence[Tree], mode: str) -> Iterator[View]:
         from . import numpy_graphs
