@@ -120,3 +120,23 @@ def test_errors_and_equals_are_never_explained() -> None:
 def test_one_case_of_several_is_enough() -> None:
     """An entry of all cases holds while one of them shows it: a threshold may be out of reach of another."""
     assert verdicts(record(case="a=1"), record("EQUAL", 1.0, case="a=2")) == ["KNOWN", "EQUAL"]
+
+
+@pytest.mark.parametrize(
+    ("call", "known"),
+    [("*", True), ("torch.nn.functional.softplus", True), ("torch.nn.Soft*", False), ("*softplus*", True)],
+)
+def test_an_entry_may_speak_of_one_call_alone(call: str, known: bool) -> None:
+    entry = msgspec.structs.replace(ENTRY, call=call)
+    one = msgspec.structs.replace(record(), call="torch.nn.functional.softplus")
+    assert verdicts(one, entries=(entry,)) == ["KNOWN" if known else "FORMULA"]
+
+
+@pytest.mark.parametrize(
+    ("versions", "covers"),
+    [("", True), ("numpy>=1.0", True), ("numpy<1.0", False), ("numpy>=1,<99", True), ("no-such-package>=1", False)],
+)
+def test_an_entry_may_speak_of_some_versions_alone(versions: str, covers: bool) -> None:
+    entry = msgspec.structs.replace(ENTRY, versions=versions)
+    assert entry.covers(CELL) == covers
+    assert verdicts(record(), entries=(entry,)) == ["KNOWN" if covers else "FORMULA"]

@@ -190,3 +190,9 @@ def test_noise_never_fails_and_a_million_times_it_always(
     assert found.worst.index == (victim,)
     assert found.r is not None
     assert found.r > LIMIT
+
+
+@pytest.mark.parametrize(("actual", "expected"), [(3.0, "ILL-CONDITIONED"), (NAN, "FORMULA"), (INF, "FORMULA")])
+def test_no_rounding_makes_nan_of_a_number(actual: float, expected: str) -> None:
+    """Where rounding leaves no digits everything finite is excused; NaN and infinity are not."""
+    assert verdict([actual], [1.0], noise=1e14, elementwise=True).verdict == expected
