@@ -57,12 +57,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def expected_files() -> set[str]:
-    """Every Python file, every specification and the type marker, where the installed package has them."""
+    """Every Python file, every specification, the parts of pages and the type marker, where the installed package has
+    them."""
     return {
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".toml") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".html", ".css", ".js") or path.name == "py.typed"
     }
 
 

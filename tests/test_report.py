@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,18 @@ from click.testing import CliRunner
 
 from crossnn.cli import main
 from crossnn.errors import CrossnnError
-from crossnn.report import build, chart, summary
+from crossnn.report import build, chart, front, speed, summary
 from crossnn.report.differences import alike, failures, not_run_rows
-from crossnn.report.document import Code, Heading, Table, Text, to_html, to_markdown
+from crossnn.report.document import Block, Cards, Code, Figure, Heading, Table, Text, to_html, to_markdown
+from crossnn.report.html import arranged
+from crossnn.report.own import comparison, resolved, settings_of
 from crossnn.runs import machine
-from crossnn.runs.cell import Cell, Done, Record, Training, Worst
+from crossnn.runs.cell import Cell, Done, Record, Timed, Training, Worst
+from crossnn.runs.findings import Accuracy
 from crossnn.runs.journal import Journal
+from crossnn.runs.timed import Prepared, Visit, at_round, identity
+from crossnn.runs.wire import Result
+from crossnn.timing.results import Contest
 
 HOSTILE = "<script>alert(1)</script> | a*b*c `x` [y](javascript:z) &amp; \"'"
 
@@ -128,12 +137,13 @@ def test_the_page_is_self_contained_and_hostile_text_stays_text(folder: Path) ->
     page = build.render_html(folder)
     tags = Tags()
     tags.feed(page)
-    names = {name for name, _ in tags.found}
-    assert not names & {"script", "link", "img", "iframe", "object", "a", "b"}
-    assert not any(
-        name in ("src", "href") or name.startswith("on") for _, attributes in tags.found for name in attributes
-    )
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    names = [name for name, _ in tags.found]
+    assert not {*names} & {"img", "iframe", "object", "b", "base", "form"}
+    assert names.count("script") == 2  # the data and the script
+    assert not any(name == "src" or name.startswith("on") for _, attributes in tags.found for name in attributes)
+    links = {attributes["href"] or "" for _, attributes in tags.found if "href" in attributes}
+    assert {link for link in links if not link.startswith("#")} == {"data:,"}
+    assert not re.search(r"https?://|@import|url\((?!#)", page.replace("http://www.w3.org/2000/svg", ""))
     assert HOSTILE in tags.text
     markdown = build.render_markdown(folder)
     outside = markdown.replace("crossnn run <x>", "")
@@ -226,3 +236,223 @@ def test_reasons_that_differ_by_a_name_are_one_reason() -> None:
 
 def test_text_blocks_are_one_line() -> None:
     assert to_markdown([Text("a\n# b")]) == "a # b\n"
+
+
+def test_the_page_holds_the_evidence_of_every_record(folder: Path) -> None:
+    (letters,) = re.findall(r'id="data">([A-Za-z0-9+/=]+)<', build.render_html(folder))
+    data = json.loads(zlib.decompress(base64.b64decode(letters)))
+    found = []
+    place = 0
+    for spec, implementation, head, dtype, device, seed, count in data["cells"]:
+        for number in range(place, place + count):
+            fields = ("quantity", "expected", "actual", "known", "message", "call")
+            found.append((
+                data["specs"][spec]["name"], data["implementations"][implementation], *data["heads"][head],
+                data["dtypes"][dtype], data["devices"][device], seed, data["verdicts"][data["verdict"][number]][0],
+                *(data["texts"][data[name][number]] for name in fields),
+            ))  # fmt: skip
+        place += count
+    records = build.read_run(folder).records
+    assert sorted(found) == sorted(
+        (
+            one.spec, one.implementation, one.backend, one.mode, one.dtype, one.device, one.seed, one.verdict,
+            one.quantity, one.worst.expected if one.worst else "", one.worst.actual if one.worst else "",
+            one.known or "", one.message, one.call,
+        )
+        for one in records
+    )  # fmt: skip
+
+
+def own(backend: str, case: str) -> Record:
+    return record(backend=backend, implementation="native", case=case, call=f"{backend}.Adam")
+
+
+@pytest.mark.parametrize(
+    ("cases", "said"),
+    [
+        (
+            {"torch": ["eps_place=outside eps=0.1"], "tensorflow": ["eps_place=hat eps=0.1"]},
+            "Not the same formula: eps_place is outside in torch.Adam, hat in tensorflow.Adam.",
+        ),
+        ({"torch": ["p=a", "p=b"], "jax": ["p=b"]}, "Other settings: p is a or b in torch.Adam, b in jax.Adam."),
+        ({"torch": ["p=a beta=0.9"], "jax": ["p=a beta=0.5"]}, "Same formula in all of them"),
+        ({"torch": ["p=a"], "jax": ["p=a"]}, "Same formula in all of them: torch.Adam, jax.Adam, equal up to"),
+        ({"torch": ["p=a"]}, ""),
+    ],
+)  # fmt: skip
+def test_own_implementations_are_compared_by_their_settings(cases: dict[str, list[str]], said: str) -> None:
+    records = [own(backend, case) for backend, several in cases.items() for case in several]
+    found = comparison(records)
+    assert len(found) == bool(said)
+    assert not said or found[0].startswith(said)
+
+
+def test_a_line_is_shown_with_the_settings_that_decide_it() -> None:
+    line = 'w = w - (a/(b + eps) if place == "hat" else a if correct else c)'
+    assert resolved(line, {"place": "hat"}) == "w = w - (a/(b + eps))"
+    assert resolved(line, {"place": "outside", "correct": True}) == "w = w - (a)"
+    assert resolved(line, {"place": "outside", "correct": False}) == "w = w - (c)"
+    for undecided in (line, "w = w - lr*g", "layers: dense, softmax", "not a formula ="):
+        assert resolved(undecided, {}) == undecided
+
+
+def test_settings_are_read_from_a_case() -> None:
+    assert settings_of("place=hat kernel=(3, 3) eps=0.1") == {"place": "hat", "kernel": "(3, 3)", "eps": "0.1"}
+    assert settings_of("at y=-800") == {"y": "-800"}
+    assert settings_of("unbiased=True inference") == {"unbiased": "True"}
+    assert settings_of("inference") == {}
+
+
+def cards(records: list[Record], **others: Any) -> list[str]:
+    given = {"trainings": (), "contests": (), "findings": (), **others}
+    return [card.title + " " + card.text for card in front.first_screen(records, **given).cards]
+
+
+def test_the_first_screen_says_whether_they_agree() -> None:
+    known = record(verdict="KNOWN", known="a-difference", implementation="native", worst=Worst((0,), "1.0", "1.5"))
+    assert cards([record()] * 3)[0].startswith("Do they agree? Yes. 100.0 % of 3 results equal the exact ones")
+    some = cards([record()] * 3 + [known])
+    assert "Yes, but for what is known. 75.0 % of 4" in some[0]
+    assert "1 depart for 1 registered reasons; none fails" in some[0]
+    assert "Not everywhere. 75.0 % of 4" in cards([record()] * 3 + [record(verdict="ERROR")])[0]
+    assert cards([record(verdict="NOT-RUN")]) == []
+    assert cards([record(backend="oracle")]) == []
+
+
+def test_what_should_be_known_is_what_departs_most() -> None:
+    def known(name: str, backend: str, expected: str, actual: str) -> Record:
+        return record(
+            spec=name, backend=backend, verdict="KNOWN", known=name, implementation="native", call=f"{backend}.{name}",
+            message=f"cause of {name} [reference]", worst=Worst((0,), expected, actual),
+        )  # fmt: skip
+
+    records = [
+        known("tiny", "torch", "1e-300", "0"), known("large", "torch", "1", "1.5"), known("nan", "jax", "0", "nan"),
+        known("relative", "jax", "1e6", "1000001"), known("other", "tensorflow", "2", "2.25"),
+    ]  # fmt: skip
+    (card,) = (one for one in front.first_screen(records, (), (), ()).cards if one.title == "What should I know?")
+    assert [point.text for point in card.points] == [
+        "jax.nan, float64", "torch.large, float64", "tensorflow.other, float64", "jax.relative, float64",
+    ]  # fmt: skip
+    assert card.points[1].more == ": cause of large. Exact: 1, computed: 1.5 (value)."
+    assert card.points[1].link == "spec=large&backend=torch&mode=eager&dtype=float64&implementation=native"
+
+
+def timing(folder: Path, times: dict[tuple[str, str], float], batches: tuple[int, ...] = (64,)) -> None:
+    """A run of timings without noise: microseconds at batch 64, proportional to the batch."""
+    with Journal(folder) as book:
+        for batch in batches:
+            for number, ((backend, mode), each) in enumerate(times.items()):
+                cell = Cell(
+                    task="time", spec="net", backend=backend, mode=mode, dtype="float32",
+                    timed=Timed(phase="step", batch=batch),
+                )  # fmt: skip
+                who = identity(cell, "experiment")
+                answers: list[tuple[Cell, Result]] = [
+                    (cell, Prepared(**who, verdict="EQUAL", first_seconds=1.0 + number, flops=1e4, least_bytes=10))
+                ]
+                answers += [
+                    (at_round(cell, turn), Visit(**who, round=turn, process=0, samples=(each * batch / 64,) * 3))
+                    for turn in range(1, 6)
+                ]
+                for asked, answer in answers:
+                    book.write(Done(cell=asked, status="ok"), [answer])
+
+
+TIMES = {("torch", "eager"): 300.0, ("torch", "compiled"): 100.0, ("jax", "jit"): 150.0, ("numpy", "eager"): 1000.0}
+
+
+def contests(folder: Path) -> list[Contest]:
+    return list(build.read_run(folder).contests)
+
+
+def test_who_is_fastest_and_by_how_much(tmp_path: Path) -> None:
+    timing(tmp_path, TIMES)
+    rows = speed.overview_rows(contests(tmp_path))
+    assert rows == [
+        ["net step, batch 64", "torch compiled", "100 us", "jax jit", "1.50 (1.50 to 1.50)", "numpy eager",
+         "10.00 (10.00 to 10.00)"]
+    ]  # fmt: skip
+    card = front.first_screen((), (), contests(tmp_path), ()).cards[0]
+    assert card.title == "Who is fast?"
+    assert card.text == "net: torch."
+
+
+def test_who_cannot_be_told_apart_ties(tmp_path: Path) -> None:
+    timing(tmp_path, {("torch", "eager"): 100.0, ("jax", "jit"): 100.2})
+    assert speed.overview_rows(contests(tmp_path))[0][4] == "1.00 (1.00 to 1.00), a tie"
+    assert "net: torch or jax (a tie)" in front.first_screen((), (), contests(tmp_path), ()).cards[0].text
+
+
+def test_times_are_drawn_with_what_repeats_them(tmp_path: Path) -> None:
+    timing(tmp_path, TIMES, (32, 64))
+    found = [block for block in build.blocks(build.read_run(tmp_path)) if isinstance(block, Figure)]
+    assert [figure.file for figure in found] == [
+        "time-net-step-32-float32-cpu.svg", "total-net-step-32-float32-cpu.svg",
+        "time-net-step-64-float32-cpu.svg", "total-net-step-64-float32-cpu.svg", "batch-net-step-32-float32-cpu.svg",
+    ]  # fmt: skip
+    for figure in found:
+        ElementTree.fromstring(figure.svg)
+        assert not re.search(r"nan|inf\b", figure.svg)
+    assert found[2].again == "crossnn time net --phase step --batch 64 --dtype float32"
+    assert found[4].again == "crossnn time net --phase step --batch 32,64 --dtype float32"
+    assert "1.50 (1.50 to 1.50)" in found[2].svg
+
+
+def test_without_a_longer_first_call_nothing_is_repaid(tmp_path: Path) -> None:
+    timing(tmp_path, {("torch", "eager"): 100.0, ("jax", "jit"): 150.0})
+    assert [speed.total_chart(one) for one in contests(tmp_path)] == [""]
+
+
+def test_runs_beside_are_joined(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "times"
+    timing(other, TIMES)
+    machine.write(other, {"command": "crossnn time net", "processor": "another"})
+    result = CliRunner().invoke(main, ["report", str(folder), "--with", str(other)])
+    assert result.exit_code == 0, result.output
+    text = (folder / "report.md").read_text()
+    assert "torch compiled" in text
+    assert "crossnn run <x>\ncrossnn time net\ncrossnn report RUN --with RUN/times" in text
+    assert re.search(r"times: processor +\| another", text)
+    assert "13 quantities judged" in text
+    missing = CliRunner().invoke(main, ["report", str(folder), "--with", str(tmp_path / "nowhere")])
+    assert missing.exit_code == 2
+    assert "is not a run folder" in missing.output
+
+
+def test_findings_without_a_section_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "MEASURED", ((Accuracy, "crossnn.report.nowhere", "blocks"),))
+    with Journal(folder, resume=True) as book:
+        one = Accuracy(
+            spec="tanh", kind="activation", spec_sha="", backend="torch", implementation="native", mode="eager",
+            dtype="float32", device="cpu", quantity="value",
+        )  # fmt: skip
+        book.write(Done(cell=Cell(task="atlas", spec="tanh", backend="torch"), status="ok"), [one])
+    text = build.render_markdown(folder)
+    assert "## Accuracy\n\n1 records in results.jsonl, which this version of crossnn cannot show." in text
+
+
+def test_sections_have_names_of_their_own() -> None:
+    blocks: list[Block] = [Heading(1, "a"), Text("b"), Heading(2, "Top"), Heading(3, "Top"), Heading(3, "<&>"),
+                           Heading(2, "data"), Heading(2, "Top")]  # fmt: skip
+    head, sections = arranged(blocks)
+    assert (head.title, head.blocks) == ("a", [Text("b")])
+    names = [section.anchor for section in sections] + [part.anchor for one in sections for part in one.parts]
+    assert len({*names, "top", "data"}) == len(names) + 2
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
+
+
+def test_pictures_on_one_page_do_not_share_names() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><style>.a{}</style><clipPath id="c"/><g clip-path="url(#c)"/></svg>'
+    page = to_html([Figure("a.svg", svg, "one"), Figure("b.svg", svg, "two", "again <1>")], "")
+    assert re.findall(r'clipPath id="([^"]+)"', page) == re.findall(r"url\(#([^)]+)\)", page) == ["f1-c", "f2-c"]
+    assert page.count("<style>.a{}</style>") == 1
+    assert "Again: <code>again &lt;1&gt;</code>" in page
+
+
+def test_cards_are_lists_in_markdown(folder: Path) -> None:
+    content = build.blocks(build.read_run(folder))
+    assert isinstance(content[1], Cards)
+    text = to_markdown(content[1:2])
+    assert "**Do they agree?**\n\nNot everywhere." in text
+    assert re.search(r"^- elu \(native\): ACCURACY in 1 quantities, first on torch eager$", text, re.MULTILINE)

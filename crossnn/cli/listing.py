@@ -48,18 +48,21 @@ def _conventions() -> str:
     from crossnn import registry
     from crossnn.cli.progress import watch
     from crossnn.conventions.measure import convention_cells
+    from crossnn.errors import CrossnnError
     from crossnn.report.conventions import convention_blocks
     from crossnn.report.document import Heading, Table, Text, plain_table
     from crossnn.runs import runner
-    from crossnn.runs.cell import Done
+    from crossnn.runs.cell import Done, Record
     from crossnn.runs.findings import Convention
     from crossnn.runs.wire import Result
 
     cells = convention_cells(backends=[name for name, one in registry.backends().items() if not one.missing])
     found: dict[str, list[Convention]] = {}
+    failed: list[str] = []
 
     def keep(done: Done, results: list[Result]) -> None:
         found[done.cell.key] = [one for one in results if isinstance(one, Convention)]
+        failed.extend(f"{one.backend} {one.spec}: {one.message}" for one in results if isinstance(one, Record))
 
     with watch(cells) as progress:
         runner.run(cells, keep, progress=progress)
@@ -70,6 +73,8 @@ def _conventions() -> str:
                 lines.append(plain_table(headers, rows))
             case Heading(_, text) | Text(text):
                 lines.append(text)
+    if failed:
+        raise CrossnnError("not everything could be measured:\n" + "\n".join(failed))
     return "\n\n".join(lines)
 
 

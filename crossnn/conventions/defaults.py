@@ -4,7 +4,7 @@ manual."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from crossnn.adapter import Adapter
 from crossnn.catalogue.build import settings
@@ -17,8 +17,11 @@ from crossnn.identify.result import Identified
 from crossnn.identify.search import identify
 from crossnn.parity.overlay import calls
 
-SAID: Mapping[str, str] = {"momentum": "0.9", "weight_decay": "0.01", "eps_root": "1e-8", "decay_rate": "0.9"}
-"""Arguments without which a call is another row's, such as `torch.optim.SGD(momentum=)`, and what is said for them."""
+SAID: Mapping[str, str] = {"momentum": "0.9", "weight_decay": "0.01", "eps_root": "1e-8"}
+"""Arguments without which a call is another row's, such as `torch.optim.SGD(momentum=)`, and what is said for them.
+Calls with further arguments to be said have no default."""
+REDUCES = ("mean", "sum", "batch_mean", "sum_of_means")
+"""Reductions that make one number of a batch."""
 SAYS = "reduction: "
 """How a note of what was identified begins that names the reduction."""
 
@@ -36,27 +39,37 @@ def optimizer(adapter: Adapter, spec: str) -> list[Found]:
 
 
 def _identified(adapter: Adapter, spec: str) -> list[Found]:
-    """One answer for each call of the framework that computes the row in some setting, unless by default it computes
-    another row; answers that are equal are one, by the call that comes first."""
+    """One answer for each function or class of the framework that computes the row in some setting, unless by default
+    it computes another row; answers that are equal are one, by the call that comes first."""
     row = load_catalogue().find(spec)
     if not any(settings(row, {})) and row.kind != "loss":
         return []  # nothing can differ
     found: dict[str, Found] = {}
-    for text in dict.fromkeys(_default(call) for call in calls(adapter, row)):
+    for number, text in enumerate(_defaults(calls(adapter, row))):
         try:
             one = identify(adapter, adapter.opened(text))
         except CrossnnError:
             continue  # a call that is made of others, or takes what nobody says by default
         same = one.spec == spec or any(other.spec == spec and other.everywhere for other in one.others)
-        if same or not one.matched:
-            answer = _found(row, text, one) if one.matched else _parted(text, one)
-            found.setdefault(answer.answer, answer)
+        if same and one.matched:
+            answer = _found(row, text, one)
+        elif number == 0 and not one.matched:
+            answer = Found("other than in any setting of the row", f"nearest is {one.spec}", call=text)
+        else:
+            continue
+        found.setdefault(answer.answer, answer)
     return [*found.values()]
 
 
-def _default(call: str) -> str:
-    """The call with nothing said but what makes it the call that it is."""
-    return re.sub(r"(\w+)=(?=[,)])", lambda one: f"{one[1]}={SAID.get(one[1], '0.5')}", call)
+def _defaults(every: Iterable[str]) -> Iterator[str]:
+    """The first call of each function or class, with nothing said but what makes it the call that it is."""
+    seen: set[str] = set()
+    for call in every:
+        name = call.partition("(")[0]
+        said = re.sub(r"(\w+)=(?=[,)])", lambda one: f"{one[1]}={SAID.get(one[1], '?')}", call)
+        if name not in seen and "?" not in said:
+            seen.add(name)
+            yield said
 
 
 def _found(row: Row, text: str, one: Identified) -> Found:
@@ -66,13 +79,8 @@ def _found(row: Row, text: str, one: Identified) -> Found:
     shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()]
     known = f"; apart from {', '.join(one.known)}" if one.known else ""
     answer = (", ".join(shown) or "as the specification") + known
-    left = {**said, "reduction": "mean"} if said.get("reduction") == "none" else said  # the mean is left to the user
+    left = said if said.get("reduction") in REDUCES else {**said, "reduction": "mean"}  # as its user would
     return Found(answer, f"identified as {one.spec}", said, 0.0, suffered(row, left), text)
-
-
-def _parted(text: str, one: Identified) -> Found:
-    """What no setting of a row reproduces as it stands, such as a loss that takes logarithms of probabilities."""
-    return Found("other than in any setting of the row", f"nearest is {one.spec}", call=text)
 
 
 def _reduction(one: Identified) -> str:

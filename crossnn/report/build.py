@@ -1,17 +1,26 @@
-"""A run folder as a report: all of it comes from `results.jsonl` and `machine.json`; nothing is typed by hand."""
+"""A run folder as a report: all of it comes from `results.jsonl` and `machine.json`; nothing is typed by hand.
+
+Measurements that are made by another command (times, questions, accuracy) may lie in folders of their own; a report can
+join them, with their machine and command.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
-from crossnn.report.document import Block, Code, Figure, Heading, Table, Text, to_html, to_markdown
+from crossnn.report.document import Block, Code, Fallback, Figure, Heading, Table, Text, to_markdown
+from crossnn.report.evidence import evidence
+from crossnn.report.front import first_screen
+from crossnn.report.html import render
 from crossnn.report.questions import LEGEND as QUESTIONS
 from crossnn.report.questions import answers_sentence, question_blocks
+from crossnn.report.speed import speed_blocks
 from crossnn.report.summary import columns, counts, matrices, nothing_ran, sentence
 from crossnn.report.timing import LEGEND as TIMING
 from crossnn.report.timing import timing_blocks
@@ -20,6 +29,7 @@ from crossnn.runs import journal, machine
 from crossnn.runs.cell import ORACLE, Answer, Record, Training
 from crossnn.runs.findings import Accuracy, Convention, Finding, Mutants
 from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.runs.whole import write_whole
 from crossnn.timing.results import WIDTH, Contest, contests, measured
 from crossnn.training.verdict import judge_curves
 
@@ -39,9 +49,30 @@ class Run:
     ceilings: Sequence[Ceiling] = ()
     answers: Sequence[Answer] = ()
     findings: Sequence[Finding] = ()
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The machine records of the folders that were joined, by name."""
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, beside: Sequence[Path] = ()) -> Run:
+    """The run in a folder, with the measurements of those beside it: times, questions, accuracy, conventions. Verdicts
+    and trainings are those of the first alone."""
+    run = _read(folder)
+    for other in beside:
+        more = _read(other)
+        run = replace(
+            run,
+            contests=[*run.contests, *more.contests],
+            timings=[*run.timings, *more.timings],
+            ceilings=[*run.ceilings, *more.ceilings],
+            answers=[*run.answers, *more.answers],
+            findings=[*run.findings, *more.findings],
+            beside={**run.beside, other.name: more.machine},
+            note=" ".join(part for part in (run.note, more.note) if part),
+        )
+    return run
+
+
+def _read(folder: Path) -> Run:
     contents = journal.read(folder)
     trainings, curves = judge_curves(contents.trainings)
     every = [record for entry in contents.entries for record in entry.records]
@@ -54,22 +85,32 @@ def read_run(folder: Path) -> Run:
     )  # fmt: skip
 
 
-def render_markdown(folder: Path) -> str:
-    return to_markdown(blocks(read_run(folder)))
+def render_markdown(folder: Path, beside: Sequence[Path] = ()) -> str:
+    return to_markdown(blocks(read_run(folder, beside)))
 
 
-def render_html(folder: Path) -> str:
-    return to_html(blocks(read_run(folder)), TITLE)
+def render_html(folder: Path, beside: Sequence[Path] = ()) -> str:
+    return page(read_run(folder, beside))
 
 
-def write_report(folder: Path) -> list[Path]:
+def page(run: Run) -> str:
+    return _page(run, blocks(run))
+
+
+def _page(run: Run, content: Sequence[Block]) -> str:
+    judged = [record for record in run.records if record.kind != "question"]
+    return render(content, TITLE, evidence(judged, run.findings, run.trainings) if judged else None)
+
+
+def write_report(folder: Path, beside: Sequence[Path] = ()) -> list[Path]:
     """`report.md` with its figures, and `report.html`, which needs no other file; the paths of these two."""
-    content = blocks(read_run(folder))
+    run = read_run(folder, beside)
+    content = blocks(run)
     files = {block.file: block.svg + "\n" for block in content if isinstance(block, Figure)}
-    files |= {"report.md": to_markdown(content), "report.html": to_html(content, TITLE)}
+    files |= {"report.md": to_markdown(content), "report.html": _page(run, content)}
     try:
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_whole(folder / name, text)
     except OSError as error:
         raise CrossnnError(
             f"cannot write the report to {folder}: {error.strerror}; the results are in {folder / journal.NAME}: "
@@ -78,27 +119,61 @@ def write_report(folder: Path) -> list[Path]:
     return [folder / "report.md", folder / "report.html"]
 
 
+MEASURED: tuple[tuple[type[Finding], str, str], ...] = (
+    (Convention, "crossnn.report.conventions", "convention_blocks"),
+    (Accuracy, "crossnn.report.atlas", "atlas_blocks"),
+    (Mutants, "crossnn.report.power", "power_blocks"),
+)
+"""Findings that have a section of their own, and the function that writes it; imported only where there are any."""
+
+
 def blocks(run: Run) -> list[Block]:
-    """The report, in reading order: verdicts, differences, trainings, what is missing, how to repeat it."""
-    content: list[Block] = [Heading(1, TITLE), *(Text(line) for line in _outcome(run)), Text(_header(run.machine))]
+    """The report, in reading order: the first screen, verdicts, differences, what was found about functions and
+    frameworks, trainings, questions, times, what is missing, how to repeat it."""
+    judged = [record for record in run.records if record.kind != "question"]
+    content: list[Block] = [Heading(1, TITLE)]
+    content.append(first_screen(run.records, run.trainings, run.contests, run.findings))
+    content += [*(Text(line) for line in _outcome(run)), Text(_header(run.machine))]
     if run.note:
         content.append(Text(run.note))
-    judged = [record for record in run.records if record.kind != "question"]
     if judged:
         content += [Heading(2, "Verdicts"), Text(LEGEND)]
-    for (kind, dtype), table in matrices(judged).items():
-        content += [Heading(3, f"{kind or 'other'}, {dtype}"), table]
+        tables: list[Heading | Text | Table] = []
+        for (kind, dtype), table in matrices(judged).items():
+            tables += [Heading(3, f"{kind or 'other'}, {dtype}"), table]
+        content.append(Fallback(tables))
     differences = [*failure_blocks(run.records), *known_blocks(run.records), *kink_blocks(run.records)]
     content += [Heading(2, "Differences"), *differences] if differences else []
+    content += _found(run.findings)
     content += (
         [Heading(2, "Training"), Text(TRAINING), *training_blocks(run.trainings, run.records)] if run.trainings else []
     )
     if run.answers:
         content += [Heading(2, "Questions"), Text(QUESTIONS), *question_blocks(run.answers)]
     if run.contests:
-        content += [Heading(2, "Timing"), Text(TIMING), *timing_blocks(run.contests, WIDTH)]
+        content += [Heading(2, "Timing"), *speed_blocks(run.contests), Text(TIMING)]
+        content += timing_blocks(run.contests, WIDTH)
     content += not_run_blocks(run.records)
     return [*content, *_machine_blocks(run)]
+
+
+def _found(findings: Sequence[Finding]) -> list[Block]:
+    """The sections on conventions, accuracy and the power of the checks, where these were measured. A function gives
+    its blocks with or without the heading of its section."""
+    content: list[Block] = []
+    for kind, module, name in MEASURED:
+        mine = [one for one in findings if isinstance(one, kind)]
+        if mine:
+            try:
+                written: list[Block] = getattr(importlib.import_module(module), name)(mine)
+            except ModuleNotFoundError:
+                written = [Text(f"{len(mine)} records in results.jsonl, which this version of crossnn cannot show.")]
+            headed = written and isinstance(written[0], Heading) and written[0].level == 2
+            content += written if headed else [Heading(2, SECTIONS[kind.__name__]), *written]
+    return content
+
+
+SECTIONS = {"Convention": "Conventions", "Accuracy": "Accuracy", "Mutants": "Power of the checks"}
 
 
 def _outcome(run: Run) -> list[str]:
@@ -162,11 +237,17 @@ def _machine_blocks(run: Run) -> list[Block]:
     rows = [[name, _flat(value)] for name, value in run.machine.items() if name != "command"]
     facts = {f"{t.backend} {t.mode} {t.dtype}": _flat(t.facts) for t in run.trainings if t.facts}
     rows += [[f"started: {name}", text] for name, text in facts.items()]
+    for folder, record in run.beside.items():
+        rows += [[f"{folder}: {name}", _flat(value)] for name, value in record.items()
+                 if name != "command" and value != run.machine.get(name)]  # fmt: skip
+    commands = [str(one.get("command", "crossnn run")) for one in (run.machine, *run.beside.values())]
+    joined = "".join(f" --with RUN/{folder}" for folder in run.beside)
     return [
         Heading(2, "Machine"),
         Table(["", ""], rows),
         Heading(2, "Again"),
-        Code(str(run.machine.get("command", "crossnn run"))),
+        Text("These commands made the results, and the last one this report of them:"),
+        Code("\n".join([*dict.fromkeys(commands), f"crossnn report RUN{joined}"])),
     ]
 
 

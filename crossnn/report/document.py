@@ -1,11 +1,12 @@
 """A report as plain blocks, rendered as Markdown or as one HTML page from the same content.
 
-Text in blocks is data (names, messages, formulas of anyone's): both renderers escape all of it.
+Text in blocks is data (names, messages, formulas of anyone's): both renderers escape all of it. A heading of level 2
+begins a section of the page, one of level 3 a part of it that folds. `Cards` and `Fallback` are what a page shows in
+another way than Markdown; everything else is the same in both.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,20 +32,58 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
+    """`caption` says what it is to those who do not see what stands around it; the heading above it by default."""
+
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing: its own file beside the Markdown, inline in the HTML page."""
+    """A drawing: its own file beside the Markdown, inline in the HTML page. `again` is the command that repeats what it
+    shows."""
 
     file: str
     svg: str
     caption: str
+    again: str = ""
 
 
-Block = Heading | Text | Code | Table | Figure
+@dataclass(frozen=True)
+class Point:
+    """A line of a card; `link` is where the page leads from its first words: a state such as `spec=adam&backend=torch`,
+    or a section; `more` follows them."""
+
+    text: str
+    link: str = ""
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One answer of the first screen: what is asked, the answer in a sentence, and what it rests on."""
+
+    title: str
+    text: str
+    table: Table | None = None
+    points: Sequence[Point] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cards:
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """What Markdown and a page without script show, where the page's script shows it to look into."""
+
+    blocks: Sequence[Heading | Text | Table]
+
+
+Block = Heading | Text | Code | Table | Figure | Cards | Fallback
 
 
 def plain_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -66,12 +105,24 @@ def _markdown(block: Block) -> str:
         case Code(text):
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             return f"{fence}\n{text}\n{fence}"
-        case Table(headers, rows):
+        case Table(headers, rows, _):
             cells = [[_escaped(cell) for cell in row] for row in rows]
             head = [_escaped(cell.replace("\n", " ")) for cell in headers]
             return str(tabulate(cells, headers=head, tablefmt="github", disable_numparse=True))
-        case Figure(file, _, caption):
-            return f"![{_escaped(caption)}]({file})"
+        case Figure(file, _, caption, again):
+            repeat = f" Again: `{again}`" if again and "`" not in again else ""
+            return f"![{_escaped(caption)}]({file})" + (f"\n\n{_escaped(caption)}.{repeat}" if repeat else "")
+        case Cards(cards):
+            return "\n\n".join(map(_card, cards))
+        case Fallback(blocks):
+            return "\n\n".join(map(_markdown, blocks))
+
+
+def _card(card: Card) -> str:
+    parts = [f"**{_escaped(card.title)}**", *([_escaped(card.text)] if card.text else [])]
+    parts += [_markdown(card.table)] if card.table else []
+    parts += ["\n".join(f"- {_escaped(point.text + point.more)}" for point in card.points)] if card.points else []
+    return "\n\n".join([*parts, *([_escaped(card.note)] if card.note else [])])
 
 
 def _escaped(text: str) -> str:
@@ -81,40 +132,10 @@ def _escaped(text: str) -> str:
 
 
 def to_html(blocks: Iterable[Block], title: str) -> str:
-    """One self-contained page: no script, no request to anywhere."""
-    body = "\n".join(_html(block) for block in blocks)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    """One self-contained page, which asks nothing of anyone."""
+    from crossnn.report.html import render  # with jinja2, which who prints a table on a terminal does not need
 
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
-        case Text(text):
-            return f"<p>{html.escape(text)}</p>"
-        case Code(text):
-            return f"<pre>{html.escape(text)}</pre>"
-        case Table(headers, rows):
-            cells = [[_cell(cell) for cell in row] for row in rows]
-            head = [html.escape(cell).replace("\n", "<br>") for cell in headers]
-            # unsafehtml: every cell is escaped above, and carries the colour of its verdict
-            return (
-                f'<div class="wide">{tabulate(cells, headers=head, tablefmt="unsafehtml", disable_numparse=True)}</div>'
-            )
-        case Figure(_, svg, caption):
-            return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
-
-
-def _cell(text: str) -> str:
-    word = text.split(" ", 1)[0]
-    escaped = html.escape(text)
-    if len(text) > LONG:
-        return f'<span class="long">{escaped}</span>'
-    return f'<span class="{COLOURS[word]}">{escaped}</span>' if word in COLOURS else escaped
+    return render(blocks, title)
 
 
 COLOURS = {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from crossnn.report.document import Block, Heading, Table, Text
+from crossnn.report.speed import contest_figures, contest_scaling
 from crossnn.report.summary import number
 from crossnn.runs.timed import Prepared
 from crossnn.timing.results import Contest, Measured, Standing, overheads
@@ -128,7 +129,10 @@ def timing_blocks(contests: Sequence[Contest], width: float) -> list[Block]:
     """The part of a report that is about time."""
     blocks: list[Block] = []
     for contest in contests:
-        blocks += [Heading(3, title(contest.about)), contest_table(contest), *map(Text, notes(contest, width))]
+        blocks += [Heading(3, title(contest.about)), *contest_figures(contest), contest_table(contest)]
+        blocks += map(Text, notes(contest, width))
+    scaling = contest_scaling(contests)
+    blocks += [Heading(3, "Scaling with the batch"), *scaling] if scaling else []
     beside = overhead_table(contests)
     if beside is not None:
         blocks += [Heading(3, "The formula beside other code"), beside]

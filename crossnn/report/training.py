@@ -135,7 +135,8 @@ def _figures(experiment: str, group: Sequence[Training]) -> list[Block]:
         if svg:
             suffix = f"-{dtype}" if len(dtypes) > 1 else ""
             caption = f"Training loss of {experiment}, {dtype}, seed {seed}: {len(curves)} curves"
-            figures.append(Figure(f"loss-{_file_name(experiment)}{suffix}.svg", svg, caption))
+            again = f"crossnn run {experiment} --dtype {dtype}" + (f" --seeds {seed + 1}" if seed else "")
+            figures.append(Figure(f"loss-{_file_name(experiment)}{suffix}.svg", svg, caption, again))
     return figures
 
 
