@@ -35,12 +35,17 @@ def _natives(rows: Sequence[Row]) -> str:
     names = [name for name, backend in registry.backends().items() if backend.natives and not backend.missing]
     frameworks_here(names)
     adapters = [registry.started(name) for name in names]
+    own = [row for row in rows if row.kind in NATIVE_KINDS]
+    found = {name: [list(calls(adapter, row)) for row in own] for name, adapter in zip(names, adapters, strict=True)}
     listed = [
-        [row.name, row.kind, *("\n".join(calls(adapter, row)) or COMPOSED for adapter in adapters)]
-        for row in rows
-        if row.kind in NATIVE_KINDS
+        [row.name, row.kind, *("\n".join(found[name][place]) or COMPOSED for name in names)]
+        for place, row in enumerate(own)
     ]
-    return plain_table(["row", "kind", *names], listed)
+    said = [
+        f"{name}: {len(set().union(*every))} calls compute {sum(map(bool, every))} of {len(own)} rows."
+        for name, every in found.items()
+    ]
+    return plain_table(["row", "kind", *names], listed) + "\n\n" + "\n".join(said)
 
 
 def _conventions() -> str:

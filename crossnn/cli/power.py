@@ -18,7 +18,7 @@ MOST_SURVIVORS = 40
 @click.argument("what", nargs=-1, metavar="[NAME or FILE.toml ...]")
 @click.option("--sample", type=click.IntRange(1), default=40, show_default=True, metavar="N", help="At most N mutants "
               "of each specification, drawn evenly over the operators.")  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="Every mutant: ten times as many.")
+@click.option("--all", "everything", is_flag=True, help="Every mutant, not a sample.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
               help="Judge each mutant with the inputs of seeds 0 to N-1.")  # fmt: skip
 @click.option("--false-alarms", type=click.IntRange(0, 10_000), default=1, show_default=True, metavar="N",
