@@ -1,0 +1,412 @@
+"""Calls are read and not evaluated; the formula behind each is found; altered copies are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from crossnn.adapter import Adapter
+from crossnn.cli import main
+from crossnn.errors import BackendError
+from crossnn.identify import own
+from crossnn.identify.calls import Call, flat, parse_call
+from crossnn.identify.resolved import lines
+from crossnn.identify.result import Identified
+from crossnn.identify.search import identify
+
+Adapters = Callable[..., Adapter]
+
+
+# Calls --------------------------------------------------------------------------------------------------------------
+
+READ = [
+    ("torch.optim.Adam", Call("torch.optim.Adam", called=False)),
+    ("torch.optim.Adam(lr=-0.5, betas=(0.9, 0.99))", Call("torch.optim.Adam", (), {"lr": -0.5, "betas": (0.9, 0.99)})),
+    ("optax.chain(optax.scale(-0.1))", Call("optax.chain", (Call("optax.scale", (-0.1,)),))),
+    ("keras.optimizers.SGD(nesterov=True, weight_decay=None)",
+     Call("keras.optimizers.SGD", (), {"nesterov": True, "weight_decay": None})),
+]  # fmt: skip
+REFUSED = [
+    "__import__('os')", "torch._C.f()", "torch.optim.Adam(lr=2*3)", "torch.optim.Adam(*x)", "torch.optim.Adam(**x)",
+    "f[0]", "lambda: 1", "f()()", "(yield)", "1", "", "f(x", "[torch.tanh]", "f'{x}'",
+    "torch.optim.Adam(lr=x if y else z)", "f(" * 50 + ")" * 50, "a" * 3000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "call"), READ, ids=[text for text, _ in READ])
+def test_read(text: str, call: Call) -> None:
+    assert parse_call(text) == call
+    assert parse_call(str(call)) == call
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=[text[:30] or "nothing" for text in REFUSED])
+def test_refused(text: str) -> None:
+    with pytest.raises(BackendError):
+        parse_call(text)
+
+
+def test_flat_settings() -> None:
+    inner = Call("optax.scale_by_adam", (), {"b1": 0.8})
+    assert flat({"betas": (0.9, 0.99), "args[0]": inner, "lr": 0.1}) == {
+        "betas[0]": 0.9, "betas[1]": 0.99, "scale_by_adam.b1": 0.8, "lr": 0.1,
+    }  # fmt: skip
+
+
+NOT_OPENED = [
+    ("torch", "torch.load('file')", "torch"),
+    ("torch", "torch.os.system('true')", "namespace"),
+    ("torch", "torch.optim.lr_scheduler", "lr_scheduler"),
+    ("torch", "torch.optim.Adam(rate=0.1)", "rate"),
+    ("torch", "torch.optim.Adam(lr=-1.0)", "Invalid learning rate"),
+    ("torch", "torch.optim.LBFGS()", "closure"),
+    ("torch", "torch.optim.Adan", "did you mean"),
+    ("torch", "torch.optim.Optimizer(defaults=None)", "torch.optim.Optimizer"),
+    ("torch", "torch.nn.functional.elu(0.5)", "by name"),
+    ("tensorflow", "keras.losses.deserialize('mse')", "deserialize"),
+    ("tensorflow", "keras.optimizers.Adam(momentum=0.9)", "momentum"),
+    ("jax", "optax.adam", "learning_rate"),
+    ("jax", "jax.numpy.load('file')", "load"),
+    ("numpy", "numpy.tanh", "module:function"),
+]
+
+
+@pytest.mark.parametrize(("backend", "call", "said"), NOT_OPENED, ids=[call for _, call, _ in NOT_OPENED])
+def test_not_opened(adapter: Adapters, backend: str, call: str, said: str) -> None:
+    with pytest.raises(BackendError, match=said):
+        identify(adapter(backend), adapter(backend).opened(call))
+
+
+# What frameworks have, by their documentation ----------------------------------------------------------------------
+
+B = {"beta1": 0.9, "beta2": 0.999}
+OPTIMIZERS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("torch", "torch.optim.SGD(lr=0.1)", "sgd", {"decay": "none", "lr": 0.1}),
+    ("torch", "torch.optim.SGD(lr=0.1, weight_decay=0.01)", "sgd", {"decay": "coupled", "weight_decay": 0.01}),
+    ("torch", "torch.optim.SGD(momentum=0.8)", "momentum", {"form": "outside", "decay": "none", "rho": 0.8}),
+    ("torch", "torch.optim.SGD(momentum=0.9, nesterov=True)", "nesterov", {"form": "outside", "rho": 0.9}),
+    ("torch", "torch.optim.Adagrad", "adagrad", {"eps_place": "outside", "eps": 1e-10, "initial_accumulator": 0.0}),
+    ("torch", "torch.optim.Adadelta", "adadelta", {"rho": 0.9, "eps": 1e-6}),
+    ("torch", "torch.optim.RMSprop", "rmsprop",
+     {"eps_place": "outside", "centered": False, "momentum": "none", "rho": 0.99, "eps": 1e-8, "lr": 0.01}),
+    ("torch", "torch.optim.RMSprop(centered=True, momentum=0.9)", "rmsprop",
+     {"eps_place": "outside", "centered": True, "momentum": "outside", "mu": 0.9}),
+    ("torch", "torch.optim.Rprop", "rprop",
+     {"on_change": "wait", "eta_minus": 0.5, "eta_plus": 1.2, "step_min": 1e-6, "step_max": 50.0}),
+    ("torch", "torch.optim.Adam", "adam", {"eps_place": "outside", "bias_correction": True, **B, "eps": 1e-8}),
+    ("torch", "torch.optim.Adam(weight_decay=0.01)", "adamw", {"decay": "coupled", "weight_decay": 0.01}),
+    ("torch", "torch.optim.Adam(amsgrad=True)", "amsgrad", {"correction": "after", **B}),
+    ("torch", "torch.optim.AdamW", "adamw", {"decay": "before", "eps_place": "outside", "weight_decay": 0.01}),
+    ("torch", "torch.optim.Adamax", "adamax", {"eps_place": "inside", **B}),
+    ("torch", "torch.optim.NAdam(lr=0.01)", "nadam", {"schedule": "lookahead", "momentum_decay": 0.004, "lr": 0.01}),
+    ("torch", "torch.optim.RAdam", "radam", {"eps_place": "hat", "threshold": 5.0}),
+    ("torch", "torch.optim.ASGD", "asgd", {"rate": "previous", "lambd": 1e-4, "alpha": 0.75}),
+    ("torch", "torch.optim.Adafactor", "adafactor",
+     {"moments": "clamped_means", "relative_step": True, "eps2": 1e-3, "clip": 1.0, "decay": 0.8}),
+    ("torch", "torch.optim.Muon", "muon", {"momentum": "nesterov", "scale": "original", "mu": 0.95}),
+    ("tensorflow", "keras.optimizers.SGD", "sgd", {"decay": "none", "lr": 0.01}),
+    ("tensorflow", "keras.optimizers.SGD(momentum=0.9)", "momentum", {"form": "inside", "rho": 0.9}),
+    ("tensorflow", "keras.optimizers.SGD(momentum=0.9, nesterov=True)", "nesterov", {"form": "inside", "rho": 0.9}),
+    ("tensorflow", "keras.optimizers.SGD(use_ema=True)", "weight_ema", {"start": "first", "rho": 0.99}),
+    ("tensorflow", "keras.optimizers.Adagrad", "adagrad", {"eps_place": "inside", "initial_accumulator": 0.1}),
+    ("tensorflow", "keras.optimizers.Adadelta", "adadelta", {"rho": 0.95, "eps": 1e-7}),
+    ("tensorflow", "keras.optimizers.RMSprop", "rmsprop",
+     {"eps_place": "inside", "centered": False, "momentum": "none", "rho": 0.9, "eps": 1e-7}),
+    ("tensorflow", "keras.optimizers.RMSprop(momentum=0.8, centered=True)", "rmsprop",
+     {"eps_place": "inside", "centered": True, "momentum": "inside", "mu": 0.8}),
+    ("tensorflow", "keras.optimizers.Adam", "adam", {"eps_place": "hat", "bias_correction": True, **B, "eps": 1e-7}),
+    ("tensorflow", "keras.optimizers.Adam(amsgrad=True)", "amsgrad", {"correction": "hat"}),
+    ("tensorflow", "keras.optimizers.AdamW", "adamw", {"decay": "before", "eps_place": "hat", "weight_decay": 0.004}),
+    ("tensorflow", "keras.optimizers.Adamax", "adamax", {"eps_place": "outside", "eps": 1e-7}),
+    ("tensorflow", "keras.optimizers.Nadam", "nadam", {"schedule": "lookahead", "momentum_decay": 1.0}),
+    ("tensorflow", "keras.optimizers.Lion", "lion", {"beta1": 0.9, "beta2": 0.99}),
+    ("tensorflow", "keras.optimizers.Ftrl", "ftrl", {"beta": 0.0, "l1": 0.0, "l2": 0.0, "initial_accumulator": 0.1}),
+    ("tensorflow", "keras.optimizers.Ftrl(l2_regularization_strength=0.01)", "ftrl", {"l2": 0.02}),
+    ("tensorflow", "keras.optimizers.Lamb(weight_decay=0.01)", "lamb", {"decay": "before", "weight_decay": 0.01}),
+    ("tensorflow", "keras.optimizers.Adafactor", "adafactor", {"moments": "means", "relative_step": True}),
+    ("tensorflow", "keras.optimizers.Muon", "muon", {"momentum": "nesterov", "scale": "rms", "weight_decay": 0.004}),
+    ("jax", "optax.sgd(0.1)", "sgd", {"lr": 0.1}),
+    ("jax", "optax.sgd(0.1, momentum=0.9)", "momentum", {"form": "outside", "rho": 0.9}),
+    ("jax", "optax.sgd(0.1, 0.9, nesterov=True)", "nesterov", {"form": "outside", "rho": 0.9}),
+    ("jax", "optax.adagrad(0.1)", "adagrad", {"eps_place": "inside", "initial_accumulator": 0.1, "eps": 1e-7}),
+    ("jax", "optax.adadelta(1.0)", "adadelta", {"rho": 0.9, "eps": 1e-6}),
+    ("jax", "optax.rmsprop(0.01)", "rmsprop", {"eps_place": "inside", "centered": False, "momentum": "none"}),
+    ("jax", "optax.rmsprop(0.01, eps_in_sqrt=False, momentum=0.9)", "rmsprop",
+     {"eps_place": "outside", "momentum": "inside", "mu": 0.9}),
+    ("jax", "optax.rprop(0.1)", "rprop", {"on_change": "wait"}),
+    ("jax", "optax.adam(1e-3)", "adam", {"eps_place": "outside", "bias_correction": True, "eps": 1e-8}),
+    ("jax", "optax.adam(1e-3, eps=0.0, eps_root=1e-8)", "adam", {"eps_place": "inside", "eps": 1e-8}),
+    ("jax", "optax.chain(optax.scale_by_adam(b1=0.8), optax.scale(-0.01))", "adam", {"beta1": 0.8, "lr": 0.01}),
+    ("jax", "optax.adamw(1e-3)", "adamw", {"decay": "before", "weight_decay": 1e-4}),
+    ("jax", "optax.amsgrad(1e-3)", "amsgrad", {"correction": "before"}),
+    ("jax", "optax.adamax(1e-3)", "adamax", {"eps_place": "inside"}),
+    ("jax", "optax.nadam(1e-3)", "nadam", {"schedule": "never"}),
+    ("jax", "optax.radam(1e-3)", "radam", {"eps_place": "outside", "threshold": 5.0}),
+    ("jax", "optax.adabelief(1e-3)", "adabelief", {"eps": 1e-16}),
+    ("jax", "optax.lion(1e-3)", "lion", {"beta2": 0.99, "weight_decay": 1e-3}),
+    ("jax", "optax.lamb(1e-3, weight_decay=0.01)", "lamb", {"decay": "in_ratio", "weight_decay": 0.01}),
+    ("jax", "optax.lars(1.0, weight_decay=0.01)", "lars", {"norm": "norm_of_sum", "trust": 0.001, "rho": 0.9}),
+    ("jax", "optax.adafactor(0.01)", "adafactor", {"moments": "means", "decay": 0.8}),
+    ("jax", "optax.contrib.muon(0.02)", "muon", {"momentum": "corrected", "scale": "original", "mu": 0.95}),
+]  # fmt: skip
+ACTIVATIONS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("torch", "torch.nn.functional.gelu", "gelu", {"approximate": "none"}),
+    ("torch", "torch.nn.GELU(approximate='tanh')", "gelu", {"approximate": "tanh"}),
+    ("torch", "torch.nn.functional.elu(alpha=0.5)", "elu", {"alpha": 0.5}),
+    ("torch", "torch.nn.CELU(alpha=2.0)", "celu", {"alpha": 2.0}),
+    ("torch", "torch.nn.functional.leaky_relu", "leaky_relu", {"alpha": 0.01}),
+    ("torch", "torch.nn.functional.softplus", "softplus", {}),
+    ("torch", "torch.nn.functional.hardsigmoid", "hard_sigmoid", {"slope": "sixth"}),
+    ("torch", "torch.nn.functional.softshrink(lambd=0.3)", "softshrink", {"theta": 0.3}),
+    ("torch", "torch.nn.Softmax(dim=-1)", "softmax", {}),
+    ("torch", "torch.nn.functional.glu", "glu", {"gate": "sigmoid"}),
+    ("torch", "torch.tanh", "tanh", {}),
+    ("tensorflow", "keras.activations.gelu", "gelu", {"approximate": "none"}),
+    ("tensorflow", "keras.activations.silu", "silu", {}),
+    ("tensorflow", "keras.activations.leaky_relu", "leaky_relu", {"alpha": 0.2}),
+    ("tensorflow", "keras.layers.LeakyReLU", "leaky_relu", {"alpha": 0.3}),
+    ("tensorflow", "keras.activations.selu", "selu", {"scale": 1.0507009873554805}),
+    ("tensorflow", "tf.nn.relu6", "relu6", {}),
+    ("tensorflow", "keras.activations.hard_silu", "hard_swish", {}),
+    ("jax", "jax.nn.gelu", "gelu", {"approximate": "tanh"}),
+    ("jax", "jax.nn.silu", "silu", {}),
+    ("jax", "jax.nn.squareplus", "squareplus", {"b": 4.0}),
+    ("jax", "jax.nn.elu(alpha=2.0)", "elu", {"alpha": 2.0}),
+    ("jax", "jax.nn.log_sigmoid", "log_sigmoid", {}),
+    ("jax", "jax.numpy.tanh", "tanh", {}),
+]
+LOSSES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("torch", "torch.nn.MSELoss", "mse", {}),
+    ("torch", "torch.nn.HuberLoss(delta=2.0)", "huber", {"delta": 2.0}),
+    ("torch", "torch.nn.functional.smooth_l1_loss(beta=0.5)", "smooth_l1", {"beta": 0.5}),
+    ("torch", "torch.nn.BCELoss", "binary_crossentropy", {"clip": "log"}),
+    ("torch", "torch.nn.BCEWithLogitsLoss", "binary_crossentropy_logits", {}),
+    ("torch", "torch.nn.CrossEntropyLoss(label_smoothing=0.1)", "smoothed_crossentropy_logits", {"smoothing": 0.1}),
+    ("torch", "torch.nn.KLDivLoss(reduction='batchmean')", "kl_divergence", {"clip": "none"}),
+    ("torch", "torch.nn.TripletMarginLoss(margin=0.5)", "triplet", {"distance": "shifted", "margin": 0.5}),
+    ("tensorflow", "keras.losses.Huber(delta=2.0)", "huber", {"delta": 2.0}),
+    ("tensorflow", "keras.losses.BinaryCrossentropy", "binary_crossentropy", {"clip": "ends", "eps": 1e-7}),
+    ("tensorflow", "keras.losses.BinaryCrossentropy(from_logits=True)", "binary_crossentropy_logits", {}),
+    ("tensorflow", "keras.losses.CategoricalCrossentropy", "categorical_crossentropy", {"clip": "ends"}),
+    ("tensorflow", "keras.losses.CosineSimilarity", "cosine_similarity", {"form": "negative"}),
+    ("tensorflow", "tf.nn.sigmoid_cross_entropy_with_logits", "binary_crossentropy_logits", {}),
+    ("jax", "optax.losses.l2_loss", "half_squared_error", {}),
+    ("jax", "optax.losses.huber_loss(delta=2.0)", "huber", {"delta": 2.0}),
+    ("jax", "optax.losses.cosine_distance", "cosine_similarity", {"form": "distance"}),
+    ("jax", "optax.losses.sigmoid_focal_loss(alpha=0.25)", "focal_logits", {"alpha": 0.25, "gamma": 2.0}),
+    ("tensorflow", "keras.regularizers.L2(0.02)", "l2", {"halved": False, "rate": 0.02}),
+]
+
+
+@pytest.mark.parametrize(
+    ("backend", "call", "spec", "settings"),
+    [*OPTIMIZERS, *ACTIVATIONS, *LOSSES],
+    ids=[call for _, call, *_ in [*OPTIMIZERS, *ACTIVATIONS, *LOSSES]],
+)
+def test_identified(adapter: Adapters, backend: str, call: str, spec: str, settings: dict[str, Any]) -> None:
+    one = adapter(backend)
+    found = identify(one, one.opened(call))
+    assert (found.matched, found.spec, parse_call(found.call)) == (True, spec, parse_call(call))
+    assert {name: found.settings[name] for name in settings} == pytest.approx(settings)
+    assert not set(found.undetermined) & settings.keys() - {"eps1"}
+    assert all(quantity.explained for quantity in found.quantities)
+
+
+# A user's own ------------------------------------------------------------------------------------------------------
+
+
+def numpy_identified(function: Callable[..., Any], kind: str = "") -> Identified:
+    from crossnn import registry
+
+    opened = own.opened("mine:function", function, kind, np.asarray, lambda value: np.array(value, float))
+    return identify(registry.started("numpy"), opened)
+
+
+def adam_like(**changed: Any) -> Callable[..., Any]:
+    """Adam as its paper prints it, with parts exchanged."""
+    b1, b2, eps = changed.get("b1", 0.9), changed.get("b2", 0.999), 1e-6
+    mean = changed.get("mean", lambda m, g: b1 * m + (1 - b1) * g)
+    square = changed.get("square", lambda v, g: b2 * v + (1 - b2) * g * g)
+    count = changed.get("count", lambda t: t)
+    first = changed.get("first", lambda m, t: m / (1 - b1**t))
+    second = changed.get("second", lambda v, t: v / (1 - b2**t))
+    step = changed.get("step", lambda m, v: m / (np.sqrt(v) + eps))
+
+    def adam(
+        w: np.ndarray, g: np.ndarray, state: Any, t: int, lr: float = 0.01, beta1: float = 0.9, beta2: float = 0.999,
+        eps: float = 1e-6,
+    ) -> Any:  # fmt: skip
+        m, v = (state["m"], state["v"]) if state else (np.zeros_like(w), np.zeros_like(w))
+        m, v = mean(m, g), square(v, g)
+        return w - lr * step(first(m, count(t)), second(v, count(t))), {"m": m, "v": v}
+
+    return adam
+
+
+def test_own_adam() -> None:
+    found = numpy_identified(adam_like())
+    assert (found.matched, found.spec, found.verdict) == (True, "adam", "EQUAL")
+    assert found.settings["eps_place"] == "outside"
+    assert found.slots == {"m": "m", "v": "v"}
+
+
+SINGLE = float(np.float32(0.9))
+ALTERED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "epsilon added to v": ({"second": lambda v, t: v / (1 - 0.999**t) + 1e-4, }, 1, "update"),
+    "epsilon subtracted": ({"step": lambda m, v: m / (np.sqrt(v) - 1e-6)}, 1, "update"),
+    "a stale count of steps": ({"count": lambda t: max(1, t - 1)}, 2, "update"),
+    "counting from 2": ({"count": lambda t: t + 1}, 1, "update"),
+    "m not corrected": ({"first": lambda m, t: m}, 1, "update"),
+    "v not corrected": ({"second": lambda v, t: v}, 1, "update"),
+    "corrected with the other beta": ({"first": lambda m, t: m / (1 - 0.999**t)}, 1, "update"),
+    "a float32 constant in m": ({"mean": lambda m, g: SINGLE * m + (1 - SINGLE) * g}, 1, "state.m"),
+    "a float32 constant in the correction": ({"first": lambda m, t: m / (1 - SINGLE**t)}, 1, "update"),
+    "the wrong sign": ({"step": lambda m, v: -m / (np.sqrt(v) + 1e-6)}, 1, "update"),
+    "a little added to v": ({"square": lambda v, g: 0.999 * v + 0.001 * g * g + 1e-9}, 1, "state.v"),
+    "no square root": ({"step": lambda m, v: m / (v + 1e-6)}, 1, "update"),
+    "m without its factor": ({"mean": lambda m, g: 0.9 * m + g}, 1, "update"),
+    "a cube root": ({"step": lambda m, v: m / (np.cbrt(v) + 1e-6)}, 1, "update"),
+    "eight digits of g": ({"mean": lambda m, g: 0.9 * m + 0.1 * g * (1 + 1e-8)}, 1, "state.m"),
+    "no small steps": ({"step": lambda m, v: np.where(abs(m) < 1e-5, 0, m / (np.sqrt(v) + 1e-6))}, 1, "update"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "step", "quantity"), ALTERED.values(), ids=ALTERED)
+def test_altered_copies_of_adam_are_none(changed: dict[str, Any], step: int, quantity: str) -> None:
+    found = numpy_identified(adam_like(**changed))
+    assert not found.matched
+    assert found.first is not None
+    assert (found.first.step, found.first.quantity) == (step, f"free-running {quantity}")
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
+    "softsign": (lambda x: x / (1 + abs(x)), "softsign", {}),
+    "relu": (lambda x: (x > 0) * x, "relu", {}),
+    "leaky relu": (lambda x, slope=0.2: np.where(x > 0, x, slope * x), "leaky_relu", {"alpha": 0.2}),
+    "isru": (lambda x: x / np.sqrt(1 + 0.3 * x**2), "isru", {"alpha": 0.3}),
+    "absolute error": (lambda y, t: np.mean(abs(y - t)), "mae", {}),
+    "root of squares": (lambda y, t: np.sqrt(np.mean((y - t) ** 2)), "rmse", {}),
+    "half squares": (lambda y, t: (y - t) ** 2 / 2, "half_squared_error", {}),
+    "target first": (
+        lambda t, y: np.where(abs(t - y) > 3, 3 * abs(t - y) - 4.5, (t - y) ** 2 / 2),
+        "huber",
+        {"delta": 3.0},
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "spec", "settings"), FUNCTIONS.values(), ids=FUNCTIONS)
+def test_own_functions(function: Callable[..., Any], spec: str, settings: dict[str, Any]) -> None:
+    found = numpy_identified(function)
+    assert (found.matched, found.spec) == (True, spec)
+    assert {name: found.settings[name] for name in settings} == settings
+
+
+OTHERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "a short logistic": (lambda x: x * logistic(1.7 * x), "quick_gelu"),
+    "single precision": (lambda x: x * np.float64(np.float32(0.1)) + np.where(x > 0, 0.9 * x, 0.0), "leaky_relu"),
+    "a shifted step": (lambda x: np.where(x > 1e-3, x, 0.0), "relu"),
+    "weighted squares": (lambda y, t: np.mean(1.1 * (y - t) ** 2), "mse"),
+}
+
+
+@pytest.mark.parametrize(("function", "near"), OTHERS.values(), ids=OTHERS)
+def test_altered_functions_are_none(function: Callable[..., Any], near: str) -> None:
+    found = numpy_identified(function)
+    assert not found.matched
+    assert found.first is not None
+    print(found.spec, near)
+
+
+def test_equal_specifications_are_named(adapter: Adapters) -> None:
+    one = adapter("torch")
+    found = identify(one, one.opened("torch.optim.SGD"))
+    assert [other.spec for other in found.others] == ["momentum", "nesterov", "weight_ema", "nesterov_lookahead"]
+    assert all(other.settings["rho"] == 0 for other in found.others)
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+MODULE = """
+import numpy as np
+
+def soft(x):
+    return np.log1p(np.exp(-abs(x))) + np.maximum(x, 0)
+
+def odd(a, b, c):
+    return a
+
+def failing(x):
+    raise RuntimeError("not today\\nsecond line")
+
+def momentum(w, g, state, t, lr=0.1, rho=0.9):
+    v = g if state is None else rho*state + g
+    return w - lr*v, v
+
+def lossy(w, g, state, t):
+    return w - 0.1*g
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "mine_to_identify.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_command(mine: Path) -> None:
+    result = CliRunner().invoke(main, ["identify", "mine_to_identify:soft", "--json", "found.json"])
+    assert result.exit_code == 0, result.output
+    assert "is softplus in float64" in result.output
+    found = json.loads((mine / "found.json").read_text())
+    assert (found["matched"], found["spec"], found["verdict"]) == (True, "softplus", "EQUAL")
+
+
+def test_command_with_an_optimizer(mine: Path) -> None:
+    result = CliRunner().invoke(main, ["identify", "mine_to_identify:momentum", "--json", "-"])
+    found = json.loads(result.output)
+    assert (found["spec"], found["settings"]["form"], found["settings"]["rho"]) == ("momentum", "outside", 0.9)
+    assert found["slots"] == {"v": "state"}
+
+
+REFUSALS = [
+    (["foo"], "package.module:function"),
+    (["mine_to_identify:nothing"], "failing, lossy, momentum, odd, soft"),
+    (["nowhere_at_all:f"], "no module"),
+    (["mine_to_identify:odd"], "--kind"),
+    (["mine_to_identify:failing"], "not today"),
+    (["mine_to_identify:lossy"], "must return"),
+    (["mine_to_identify:soft(3)"], "without arguments"),
+    (["torch.optim.Adam", "--kind", "optimizer"], "--kind"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), REFUSALS, ids=[arguments[0] for arguments, _ in REFUSALS])
+def test_command_refuses(mine: Path, arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, ["identify", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_lines_in_one_convention() -> None:
+    from crossnn.catalogue.load import load_catalogue
+
+    row = load_catalogue().find("rmsprop")
+    assert lines(row, {"eps_place": "inside", "centered": False, "momentum": "none"}) == [
+        "v = rho*v + (1 - rho)*g**2",
+        "var = v",
+        "d = g/sqrt(var + eps)",
+        "w = w - lr*d",
+    ]
