@@ -5,6 +5,7 @@ Where what is:
     formula     the language: grammar, primitives, interpreters (numbers, graphs, source, LaTeX, noise, oracle)
     catalogue   specifications as frozen rows: reading, validating, and building graphs from them
     adapter     what a backend must provide; registry says which backends exist and how to reach them
+    bindings    how implementations of a framework's own are bound to rows: what backends/*_native.py is made of
     backends    one adapter per framework (the folder backends/ of the repository)
     specs       the specifications themselves (the folder specs/ of the repository)
     parity      from a row to verdicts: inputs, truth, noise, judgement, the registry of known differences
@@ -20,7 +21,9 @@ Where what is:
     pictures    activations, paths of optimizers, decision boundaries, loss curves as SVG
     runs        cells and records; running cells in child processes; the journal of a run folder
     report      records as tables, Markdown and one HTML page
-    cli         the commands; api has the same for Python
+    ports       ported functions of anyone's own: compared, and what is wrong with them
+    cli         the commands; api, verified, timed and shown have the same for Python
+    pytest_plugin  the same as a fixture
     errors      every way in which crossnn refuses, and the exit codes
 
 What `__all__` lists is public; everything else may change. The names are imported when they are used, so that
@@ -34,12 +37,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crossnn.api import Report, check, load
     from crossnn.errors import CrossnnError
+    from crossnn.ports.compare import assert_parity, compare_ports
+    from crossnn.ports.result import PortParityError, PortReport
+    from crossnn.shown import Shown, show
+    from crossnn.timed import Timed, time
+    from crossnn.verified import Verified, verify
 
     __version__: str
 
-__all__ = ["CrossnnError", "Report", "__version__", "check", "load"]
+__all__ = [
+    "CrossnnError", "PortParityError", "PortReport", "Report", "Shown", "Timed", "Verified", "__version__",
+    "assert_parity", "check", "compare_ports", "load", "show", "time", "verify",
+]  # fmt: skip
 
-_PLACES = {"CrossnnError": "crossnn.errors", "Report": "crossnn.api", "check": "crossnn.api", "load": "crossnn.api"}
+_PLACES = {
+    "CrossnnError": "errors",
+    "PortParityError": "ports.result",
+    "PortReport": "ports.result",
+    "Report": "api",
+    "Shown": "shown",
+    "Timed": "timed",
+    "Verified": "verified",
+    "assert_parity": "ports.compare",
+    "check": "api",
+    "compare_ports": "ports.compare",
+    "load": "api",
+    "show": "shown",
+    "time": "timed",
+    "verify": "verified",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -50,7 +76,7 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         from importlib import import_module
 
-        return getattr(import_module(_PLACES[name]), name)
+        return getattr(import_module(f"crossnn.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'crossnn' has no attribute {name!r}; public names: {', '.join(__all__)}")
 
 

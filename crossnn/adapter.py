@@ -74,13 +74,6 @@ class Native:
     modes: tuple[str, ...] = ()
 
 
-def fits(knobs: Knobs, wanted: Mapping[str, Any]) -> bool:
-    """Whether settings are those that an implementation has: each the value that is wanted, or one of several in a
-    tuple. What is not given is at its default, which fits."""
-    allowed = {name: some if isinstance(some, tuple) else (some,) for name, some in wanted.items()}
-    return all(knobs.get(name, some[0]) in some for name, some in allowed.items())
-
-
 @dataclass(frozen=True)
 class Opened:
     """What a call of a framework makes, such as `torch.optim.NAdam(lr=0.01)`, to be identified: which formula is it?

@@ -7,10 +7,12 @@ must be here, and a check in which nothing could run is an error.
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from tabulate import tabulate
 
 from crossnn import registry
@@ -44,6 +46,11 @@ class Report:
     def to_markdown(self) -> str:
         """The report that `crossnn run` would write for these records."""
         return to_markdown(blocks(Run(self.records, (), self.machine)))
+
+    def to_json(self) -> str:
+        """Every record, as `crossnn check --json` writes them, and the machine."""
+        records = [msgspec.to_builtins(one) for one in self.records]
+        return json.dumps({"machine": dict(self.machine), "records": records}, indent=1)
 
     def __repr__(self) -> str:
         return f"<Report: {sentence(self.records)}>"
@@ -87,7 +94,7 @@ def check(
     for dtype in kept:
         if dtype not in DTYPES:
             raise CrossnnError(unknown("dtype", dtype, DTYPES))
-    missing = _missing(own)
+    missing = missing_backends(own)
     _known_modes(own or list(registry.backends()), wanted or [])
     if seeds < 1:
         raise CrossnnError(f"seeds is {seeds}; give the number of seeds, 1 or more")
@@ -137,7 +144,7 @@ def _records(results: Iterable[Result]) -> tuple[Record, ...]:
     return tuple(result for result in results if isinstance(result, Record))
 
 
-def _missing(asked: Sequence[str]) -> dict[str, str]:
+def missing_backends(asked: Sequence[str]) -> dict[str, str]:
     """Why a backend cannot run; an error where it was asked for by name."""
     found = {}
     for name in asked or registry.backends():

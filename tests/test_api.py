@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import msgspec
 import pytest
 
 import crossnn
-from crossnn import api, registry
+from crossnn import api, registry, timed
 from crossnn.registry import Backend
-from crossnn.runs.cell import Record
+from crossnn.runs.cell import Done, Record, Verdict
+from crossnn.runs.timed import Prepared, identity
 
 
 def record(**changes: Any) -> Record:
@@ -30,7 +32,7 @@ def test_public_names_are_there_and_no_other() -> None:
     assert all(getattr(crossnn, name) is not None for name in crossnn.__all__)
     assert crossnn.check is api.check
     assert crossnn.__version__.count(".") == 2
-    with pytest.raises(AttributeError, match=r"no attribute 'chek'; public names: CrossnnError, Report"):
+    with pytest.raises(AttributeError, match=r"no attribute 'chek'; public names: CrossnnError, PortParityError"):
         crossnn.chek  # noqa: B018
 
 
@@ -153,3 +155,96 @@ def test_nothing_executed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(crossnn.CrossnnError, match=r"nothing could run: .*no_such_jax") as refusal:
         crossnn.check("relu", processes=False)
     assert refusal.value.exit_code == 3
+
+
+def test_the_records_of_a_report_are_json() -> None:
+    report = api.Report((record(verdict="FORMULA"),), {"numpy": "2"})
+    found = json.loads(report.to_json())
+    assert found["machine"] == {"numpy": "2"}
+    assert found["records"][0]["verdict"] == "FORMULA"
+
+
+SHEET = """
+[[claim]]
+id = "softsign"
+formula = "x/(1 + x)"
+derivative = "1/(1 + abs(x))**2"
+
+[[claim]]
+id = "<tanh>"
+equal = ["tanh(-x)", "-tanh(x)"]
+"""
+
+
+def test_a_sheet_is_verified_as_text_and_as_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "sheet.toml"
+    file.write_text(SHEET, "utf-8")
+    for sheet in (SHEET, file, str(file)):
+        found = crossnn.verify(sheet)
+        assert {one.id: one.verdict for one in found.findings} == {"softsign": "REFUTED", "<tanh>": "VERIFIED"}
+        assert [one.id for one in found.failures] == ["softsign"]
+    assert repr(found) == "<Verified: 2 claims: 1 VERIFIED, 1 REFUTED>"
+    assert "REFUTED" in next(line for line in found.to_markdown().splitlines() if line.startswith("| softsign"))
+    assert json.loads(found.to_json())["counts"]["REFUTED"] == 1
+    assert "<tanh>" not in found._repr_html_()
+    assert "&lt;tanh&gt;" in found._repr_html_()
+    assert "x = -2" in found.explain("softsign")
+    assert [one.id for one in crossnn.verify(SHEET, ids="softsign").claims] == ["softsign"]
+    for wrong in (lambda: crossnn.verify(SHEET, ids=["softsing"]), lambda: found.explain("softsing")):
+        with pytest.raises(crossnn.CrossnnError, match="did you mean 'softsign'"):
+            wrong()
+    with pytest.raises(crossnn.CrossnnError, match=r"none\.toml"):
+        crossnn.verify("none.toml")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.findings = ()  # type: ignore[misc]
+
+
+def test_a_specification_is_shown_as_by_the_command() -> None:
+    shown = crossnn.show("softplus", "numpy", gradient=True)
+    assert repr(shown) == "<Shown: softplus (activation)>"
+    assert "np.log1p(np.exp(-a))" in shown.code["numpy"]
+    assert "def softplus_gradient" in shown.text
+    assert shown.latex[0].startswith("f(x) = \\ln")
+    assert shown.latex[0] in json.loads(shown.to_json())["latex"]
+    assert "## numpy" in shown.to_markdown()
+    assert "$$f" in shown._repr_html_()
+    assert "lenet" in str(crossnn.show("lenet"))
+    with pytest.raises(crossnn.CrossnnError, match="did you mean 'softplus'"):
+        crossnn.show("softpluss")
+    with pytest.raises(crossnn.CrossnnError, match="unknown backend 'nunpy'"):
+        crossnn.show("softplus", "nunpy")
+
+
+def fake_times(cells: Any, sink: Any, **options: Any) -> None:
+    """Two modes of NumPy: the second takes half the time."""
+    for number, cell in enumerate(cells):
+        message = "wrong by 3 digits" if cell.mode == "compiled" else ""
+        about = identity(cell)
+        verdict: Verdict = "ACCURACY" if message else "EQUAL"
+        sink(Done(cell=cell, status="ok"), [Prepared(**about, verdict=verdict, message=message)])
+        assert number < 9
+
+
+def test_what_is_wrong_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timed, "time_cells", fake_times)
+    found = crossnn.time("relu", backends="numpy", phases="forward", batches=[4])
+    assert [(one.mode, one.message) for one in found.failures] == [("compiled", "wrong by 3 digits")]
+    assert {one["verdict"] for one in json.loads(found.to_json())} == {"EQUAL", "ACCURACY"}
+    assert repr(found).startswith("<Timed: 1 contest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backends": "nunpy"}, "unknown backend 'nunpy'"),
+        ({"dtypes": ["float16"]}, "unknown dtype 'float16'"),
+        ({"limit": 0}, "limit is 0"),
+        ({"threads": 0}, "threads is 0"),
+        ({"batches": [0]}, "batch size 0"),
+        ({"phases": "forwards"}, "forward"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(crossnn.CrossnnError, match=message) as refusal:
+        crossnn.time("relu", **{"backends": "numpy", **arguments})
+    assert refusal.value.exit_code == 2

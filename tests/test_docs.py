@@ -29,7 +29,8 @@ from crossnn.cli import COMMANDS
 from crossnn.errors import CrossnnError
 from crossnn.report.build import read_run
 from crossnn.report.compare import CLOSE, compare_runs, spread
-from crossnn.report.document import plain_table
+from crossnn.report.conventions import convention_blocks
+from crossnn.report.document import Table, plain_table
 from crossnn.report.timing import contest_table, notes, overhead_table, title
 from crossnn.runs.cell import FAILURES, Verdict
 from crossnn.timing.results import WIDTH
@@ -265,6 +266,25 @@ def agreement(what: str, first: str, second: str) -> str:
     )
 
 
+CONVENTIONS = "<!-- conventions: begin -->\n", "\n<!-- conventions: end -->"
+SHOWN = ("adam", "adagrad", "rmsprop", "leaky_relu", "batch-norm", "dense-initial", "gru-gates", "pooling-padding")
+"""Concepts of which README shows what was measured."""
+
+
+def conventions_text() -> str:
+    """Some lines of the table of conventions of the reference run."""
+    tables = [block for block in convention_blocks(read_run(MEASURED).findings) if isinstance(block, Table)]
+    found = {row[0]: row for table in tables for row in table.rows}
+    heads = [head for head in tables[0].headers if head != "asked"]
+    rows = [[found[name][0], *found[name][2:]] for name in SHOWN]
+    shown: str = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    return re.sub(r"  +", " ", re.sub(r"-{4,}", "---", shown))
+
+
+def test_the_conventions_shown_are_those_of_the_reference_run() -> None:
+    assert between(*CONVENTIONS) == conventions_text(), "run python tests/test_docs.py"
+
+
 def test_the_timings_shown_are_those_of_the_reference_run() -> None:
     assert between(*TIMED) == timing_text(), "run python tests/test_docs.py"
 
@@ -337,4 +357,5 @@ def renewed(text: str, begin: str, end: str, body: str) -> str:
 if __name__ == "__main__":
     fresh = renewed(TEXT, BEGIN, END, differences_table())
     fresh = renewed(fresh, *CATALOGUE, catalogue_table())
+    fresh = renewed(fresh, *CONVENTIONS, conventions_text())
     README.write_text(renewed(fresh, *TIMED, timing_text()), "utf-8")

@@ -100,7 +100,7 @@ def _backend_records(cell: Cell, row: Row, catalogue: Catalogue) -> list[Record]
     records: list[Record] = []
     for subject in subjects:
         try:
-            records += _case_records(cell, row, subject, adapter)
+            records += case_records(cell, row, subject, adapter)
         except Exception as error:  # whatever a framework throws is a result of this case, and of no other
             records.append(_thrown(cell, row, subject, error))
     return records
@@ -143,7 +143,7 @@ def _thrown(cell: Cell, row: Row, subject: Subject | Steps, error: Exception, ca
     return _record(cell, row, "-", Judgement("ERROR", message=message), subject.case, call)
 
 
-def _case_records(cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter) -> list[Record]:
+def case_records(cell: Cell, row: Row, subject: Subject | Steps, adapter: Adapter) -> list[Record]:
     """The records of one case, by the formula."""
     if isinstance(subject, Steps):
         values = optimizer_values(adapter, cell.mode, subject)

@@ -109,7 +109,7 @@ class Court:
         return ""
 
     def _records(self, stands: Judged) -> list[Record]:
-        records: Callable[..., list[Record]] = check._case_records
+        records: Callable[..., list[Record]] = check.case_records
         return records(self.cell, self.row, stands, self.adapter)
 
 

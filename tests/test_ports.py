@@ -1,0 +1,452 @@
+"""Ports of users' own functions: right ones agree, planted mistakes are found and named, bad arguments are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import crossnn
+from crossnn.formula.noise import EPSILON
+from crossnn.ports.layouts import layout
+from crossnn.ports.noisy import Noisy, shaking
+from crossnn.ports.slopes import slopes
+from crossnn.ports.tree import flat, refilled
+
+X = np.array([[-1.5, 0.25, 2.0], [0.5, -0.75, 1.25]])
+Ports = dict[str, Any]
+
+
+def two(first: Callable[..., Any], second: Callable[..., Any]) -> Ports:
+    return {"right": ("numpy", first), "port": ("numpy", second)}
+
+
+# Planted ports: the fast ones; `python tests/planted_ports.py` tries all of them ------------------
+
+
+def _load() -> Any:
+    found = importlib.util.spec_from_file_location("planted_ports", Path(__file__).with_name("planted_ports.py"))
+    assert found is not None
+    assert found.loader is not None
+    module = sys.modules["planted_ports"] = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def planted(require: Callable[[str], None]) -> Any:
+    for backend in ("torch", "jax", "tensorflow"):
+        require(backend)
+    return _load()
+
+
+NAMED = {
+    "dense_torch_transposed": "transposed kernel",
+    "rnn_torch_transposed": "transposed kernel",
+    "rms_norm_torch_default": "epsilon",
+    "rmsprop_torch_inside": "epsilon",
+    "hidden epsilon": "epsilon",
+    "mse_torch_sum": "reduction",
+    "conv_torch_valid": "padding",
+    "average_torch_counting": "padding",
+    "dense_torch_no_bias": "missing bias",
+    "leaky_torch_wrong": "activation slope",
+    "module_torch_leaky": "activation slope",
+    "gelu_torch_tanh": "approximate gelu",
+    "feed_torch_exact": "approximate gelu",
+    "batch_norm_torch_momentum": "batch-norm momentum",
+    "batch_norm_torch": "biased variance",
+    "layer_norm_torch_unbiased": "biased variance",
+    "dropped_torch_default": "training or inference",
+    "batch_norm_inference_torch_training": "training or inference",
+    "crossentropy_torch_axis": "softmax axis",
+    "gaussian_torch_float32": "float32 constant",
+    "head_torch_nchw": "channel order",
+    "normalised_torch_bgr": "channel order",
+    "lstm_cell_torch_forget_first": "swapped gates",
+    "crossentropy_torch_smoothed": "label smoothing",
+    "crossentropy_torch_twice": "from logits",
+    "adam_torch_from_zero": "off-by-one step",
+    "mlp_torch_minus_bias": "sign",
+    "cosine_loss_torch": "sign",
+    "penalty_torch_half": "factor",
+}
+AGREE = ["mlp_np = mlp_torch", "gru_np = gru_torch", "crossentropy_np = crossentropy_torch", "kl_np = kl_torch"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_planted_mistake_is_found_and_named(planted: Any, name: str) -> None:
+    rows = [one for one in (*planted.WRONG, *planted.SECOND) if one.name == name]
+    assert rows
+    for one in rows:
+        assert one.cause == NAMED[name]
+        assert planted.outcome(one) == ("refused", one.cause)
+
+
+@pytest.mark.parametrize("name", AGREE)
+def test_a_right_port_is_not_refused(planted: Any, name: str) -> None:
+    (one,) = [one for one in planted.RIGHT if one.name == name]
+    report = crossnn.compare_ports(one.ports, one.inputs, **one.arguments)
+    assert not report.failures
+    assert {one.dtype for one in report.compared} == {"float64", "float32"}
+    assert any(one.quantity.startswith("gradient") for one in report.compared)
+
+
+def test_every_cause_of_the_tables_is_sampled(planted: Any) -> None:
+    assert {one.cause for one in (*planted.WRONG, *planted.SECOND)} == set(NAMED.values())
+    assert len(planted.WRONG) >= 60
+    assert len(planted.RIGHT) >= 30
+
+
+# What is compared, without any framework ---------------------------------------------------------------------------
+
+
+def test_the_message_names_tensor_index_sizes_and_cause() -> None:
+    def right(params: Any, x: Any) -> Any:
+        return x @ params["kernel"] + params["bias"]
+
+    def wrong(params: Any, x: Any) -> Any:
+        return x @ params["kernel"]
+
+    with pytest.raises(AssertionError) as refusal:
+        crossnn.assert_parity(two(right, wrong), {"x": X}, params={"kernel": (3, 2), "bias": np.array([0.0, 0.5])})
+    assert isinstance(refusal.value, crossnn.CrossnnError)
+    text = str(refusal.value)
+    assert "port 'port' departs from 'right' at output 'output'[" in text
+    assert ", 1] (float64, seed 0)" in text  # the column whose bias is not 0
+    assert "expected" in text
+    assert "actual" in text
+    assert "64 is the limit" in text
+    assert "likely cause: missing bias (tried): the reference agrees with it when 'bias' is 0" in text
+
+
+def test_the_first_stage_is_named_and_the_others_follow() -> None:
+    def right(x: Any) -> Any:
+        hidden = np.tanh(x)
+        return hidden, hidden * 2, x * 3
+
+    def wrong(x: Any) -> Any:
+        return np.tanh(x), np.tanh(x) * 2.5, x * 3
+
+    report = crossnn.compare_ports(two(right, wrong), {"x": X}, [], stages=["hidden", "middle", "last"])
+    (failure,) = report.failures
+    assert failure.first.quantity == "output 'middle'"
+    assert failure.others == ()
+    verdicts = {one.quantity: one.verdict for one in report.compared if one.dtype == "float64"}
+    assert verdicts == {"output 'hidden'": "EQUAL", "output 'middle'": "FORMULA", "output 'last'": "EQUAL"}
+
+
+def test_what_no_cause_explains_is_said_to_be_so() -> None:
+    report = crossnn.compare_ports(two(np.tanh, np.arctan), [X], [])
+    assert report.failures[0].cause is None
+    assert "none of the known causes explains it" in report.message()
+    assert report.failures[0].tried > 3
+
+
+def test_causes_are_not_tried_where_that_is_asked_for() -> None:
+    calls = []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return np.arctan(x)
+
+    crossnn.compare_ports(two(np.tanh, counted), [X], [], dtypes=["float64"], causes=False)
+    assert len(calls) == 1
+
+
+def test_a_port_that_raises_is_a_failure_with_its_reason() -> None:
+    def broken(x: Any) -> Any:
+        raise ValueError("no such layer")
+
+    report = crossnn.compare_ports(two(np.tanh, broken), [X])
+    assert report.failures[0].first.message == "ValueError: no such layer"
+
+
+def test_a_transposed_kernel_is_found_where_the_port_raises() -> None:
+    def right(params: Any, x: Any) -> Any:
+        return x @ params["w"]
+
+    def wrong(params: Any, x: Any) -> Any:
+        return x @ params["w"].T
+
+    report = crossnn.compare_ports(two(right, wrong), {"x": X}, params={"w": (3, 2)})
+    assert report.failures[0].cause is not None
+    assert report.failures[0].cause.name == "transposed kernel"
+
+
+def test_layouts_are_undone_for_gradients(require: Callable[[str], None]) -> None:
+    require("torch")
+    torch: Any = importlib.import_module("torch")
+
+    def right(params: Any, x: Any) -> Any:
+        return np.tanh(x @ params["dense"]["kernel"])
+
+    def port(params: Any, x: Any) -> Any:
+        return torch.tanh(torch.nn.functional.linear(x, params["dense"]["kernel"]))
+
+    ports = {"numpy": right, "torch": port}
+    layouts = {"dense.kernel": {"torch": "transpose"}}
+    report = crossnn.compare_ports(ports, {"x": X}, params={"dense": {"kernel": (3, 2)}}, layouts=layouts)
+    assert not report.failures
+    assert "gradient of 'dense.kernel'" in {one.quantity for one in report.compared}
+
+
+def test_modules_are_called_with_the_parameters_of_the_tree(require: Callable[[str], None]) -> None:
+    require("torch")
+    torch: Any = importlib.import_module("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2, bias=False))
+    before = [one.detach().clone() for one in module.parameters()]
+
+    def right(params: Any, x: Any) -> Any:
+        return np.tanh(x @ params["0"]["kernel"] + params["0"]["bias"]) @ params["2"]["kernel"]
+
+    params = {"0": {"kernel": (3, 3), "bias": (3,)}, "2": {"kernel": (3, 2)}}
+    report = crossnn.compare_ports({"numpy": right, "torch": module}, {"x": X}, params=params)
+    assert not report.failures
+    assert any("'0.kernel' is passed as '0.weight' with its axes in the order (1, 0)" in note for note in report.notes)
+    assert all(torch.equal(one, now) for one, now in zip(before, module.parameters(), strict=True))
+    with pytest.raises(crossnn.CrossnnError, match=r"cannot be matched.*nothing in params fits 0\.bias"):
+        crossnn.compare_ports({"numpy": right, "torch": module}, {"x": X}, params={**params, "0": {"kernel": (3, 3)}})
+
+
+def test_two_modules_share_the_parameters_of_the_first(require: Callable[[str], None]) -> None:
+    require("torch")
+    torch: Any = importlib.import_module("torch")
+    torch.manual_seed(0)
+    one, other = (torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Sigmoid()) for _ in range(2))
+    report = crossnn.compare_ports({"one": ("torch", one), "other": ("torch", other)}, [X])
+    assert not report.failures
+    assert "params are those of 'one'" in report.notes
+
+
+def test_a_keras_layer_is_judged_in_its_own_dtype(require: Callable[[str], None]) -> None:
+    require("tensorflow")
+    keras: Any = importlib.import_module("keras")
+    layer = keras.layers.Dense(2, activation="tanh")
+    layer.build((None, 3))
+
+    def right(params: Any, x: Any) -> Any:
+        return np.tanh(x @ params["kernel"] + params["bias"])
+
+    params = {"kernel": (3, 2), "bias": (2,)}
+    report = crossnn.compare_ports({"numpy": right, "tensorflow": layer}, {"x": X}, params=params)
+    assert not report.failures
+    assert {one.dtype for one in report.compared} == {"float32"}
+    assert any("built for float32: not compared in float64" in note for note in report.notes)
+
+
+def test_what_has_init_and_apply_takes_the_tree_as_it_is(require: Callable[[str], None]) -> None:
+    require("jax")
+    jnp: Any = importlib.import_module("jax.numpy")
+
+    class Dense:
+        def init(self) -> None: ...
+
+        def apply(self, variables: Any, x: Any) -> Any:
+            return x @ variables["params"]["kernel"]
+
+        __call__ = apply
+
+    def right(params: Any, x: Any) -> Any:
+        return x @ params["kernel"]
+
+    report = crossnn.compare_ports({"numpy": right, "jax": Dense()}, {"x": X}, params={"kernel": (3, 2)})
+    assert not report.failures
+    assert jnp is not None
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_settings_of_a_framework_are_as_before(require: Callable[[str], None], backend: str) -> None:
+    require(backend)
+    module: Any = importlib.import_module(backend)
+
+    def settings() -> Any:
+        if backend == "jax":
+            return module.config.jax_enable_x64, module.config.jax_default_matmul_precision
+        return module.get_num_threads(), module.are_deterministic_algorithms_enabled(), module.initial_seed()
+
+    before = settings()
+    crossnn.compare_ports({"numpy": lambda x: x * 2.0, backend: lambda x: x * 2.0}, [X])
+    assert settings() == before
+
+
+RIGHT_ON_PAPER = {
+    "at a kink no slope is judged": (lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, x, 0), np.zeros(3)),
+    "infinities and NaN": (lambda x: np.log(x), lambda x: np.log(x) * 1, np.array([-1.0, 0.0, 2.0])),
+    "whole numbers": (lambda x: np.argmax(x, -1), lambda x: np.argsort(x)[..., -1], X),
+    "cancellation that both have": (lambda x: (x + 1e6) - 1e6, lambda x: (1e6 + x) - 1e6, X),
+    "sums in another order": (lambda x: x.sum(), lambda x: x[::-1].sum(), np.linspace(-1, 1, 4001) ** 3 + 0.1),
+    "buffers that are filled": (lambda x: np.cumsum(x), lambda x: _filled(x), X[0]),
+}
+
+
+def _filled(x: Any) -> Any:
+    out = np.zeros(x.shape, x.dtype)
+    for place in range(len(x)):
+        out[place] = x[: place + 1].sum()
+    return out
+
+
+@pytest.mark.parametrize("case", RIGHT_ON_PAPER)
+def test_nothing_right_is_refused(case: str) -> None:
+    first, second, x = RIGHT_ON_PAPER[case]
+    report = crossnn.compare_ports(two(first, second), [x])
+    assert not report.failures, report.message()
+
+
+ROUNDED = float(np.float32(1.1)) / 1.1
+
+
+def test_digits_that_cancel_are_told_from_a_float32_constant() -> None:
+    def right(x: Any) -> Any:
+        return x.var()
+
+    def cancels(x: Any) -> Any:
+        return (x * x).mean() - x.mean() ** 2
+
+    def third(x: Any) -> Any:
+        return x.var() * ROUNDED
+
+    inputs = [np.array([300.0, 301.0, 303.0])]
+    causes = [crossnn.compare_ports(two(right, one), inputs, []).failures[0].cause for one in (cancels, third)]
+    assert [one.name if one else "" for one in causes] == ["lost digits", "float32 constant"]
+
+
+REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
+    "one port": ({"numpy": np.tanh}, [X], {}, "1 port given; parity needs two or more"),
+    "no function": ({"numpy": np.tanh, "torch": 3}, [X], {}, "port 'torch' is 3, not callable"),
+    "backend": ({"numpy": np.tanh, "nunpy": np.tanh}, [X], {}, "unknown backend 'nunpy'; did you mean 'numpy'"),
+    "reference": (two(np.tanh, np.tanh), [X], {"reference": "rihgt"}, "unknown port 'rihgt'; did you mean 'right'"),
+    "dtype": (two(np.tanh, np.tanh), [X], {"dtypes": ["float16"]}, "unknown dtype 'float16'"),
+    "seeds": (two(np.tanh, np.tanh), [X], {"seeds": 0}, "seeds is 0; give the number of seeds"),
+    "wrt": (two(np.tanh, np.tanh), {"x": X}, {"wrt": ["y"]}, "unknown tensor in wrt 'y'"),
+    "wrt of labels": (two(np.take, np.take), [X, np.array([1])], {"wrt": ["input 1"]}, "no floating-point numbers"),
+    "layout": (two(np.tanh, np.tanh), {"x": X}, {"layouts": {"x": {"port": "turn"}}}, "layout of 'x' is 'turn'"),
+    "layout of nothing": (two(np.tanh, np.tanh), {"x": X}, {"layouts": {"y": {}}}, "there is no parameter 'y'"),
+    "inputs": (two(np.dot, np.dot), [X, X], {}, "the reference 'right' fails with these inputs: ValueError"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_arguments_are_refused(case: str) -> None:
+    ports, inputs, arguments, message = REFUSED[case]
+    with pytest.raises(crossnn.CrossnnError, match=message) as refusal:
+        crossnn.compare_ports(ports, inputs, **arguments)
+    assert refusal.value.exit_code == 2
+
+
+def test_a_report_is_frozen_short_and_says_text_as_text() -> None:
+    report = crossnn.compare_ports({"<b>": ("numpy", np.tanh), "a": ("numpy", np.arctan)}, [X], [], dtypes=["float64"])
+    assert repr(report) == "<PortReport: 1 port beside '<b>': 1 of 1 departs; 1 tensors>"
+    assert "<b>" not in report._repr_html_().replace("<b>Likely", "")
+    assert "&lt;b&gt;" in report._repr_html_()
+    assert "| a " in report.to_markdown()
+    assert json.loads(report.to_json())["failures"][0]["first"]["verdict"] == "FORMULA"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.failures = ()  # type: ignore[misc]
+
+
+def test_shapes_are_drawn_anew_for_each_seed() -> None:
+    seen = []
+
+    def kept(x: Any) -> Any:
+        seen.append(float(x.flat[0]))
+        return x * 2
+
+    crossnn.compare_ports(two(lambda x: x * 2, kept), {"x": (2, 2)}, [], seeds=3, dtypes=["float64"])
+    assert len(set(seen)) == 3
+
+
+# The parts ----------------------------------------------------------------------------------------------------------
+
+
+def test_trees_have_dotted_names() -> None:
+    tree = {"dense": {"kernel": 1, "bias": 2}, "rest": (3, [4])}
+    assert flat(tree) == {"dense.kernel": 1, "dense.bias": 2, "rest.0": 3, "rest.1.0": 4}
+    assert refilled(tree, {"dense.bias": 5, "rest.1.0": 6}) == {"dense": {"kernel": 1, "bias": 5}, "rest": (3, [6])}
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "after"), [("transpose", (2, 3), (3, 2)), ("HWIO->OIHW", (5, 4, 3, 2), (2, 3, 5, 4))]
+)
+def test_layouts_go_there_and_back(text: str, shape: tuple[int, ...], after: tuple[int, ...]) -> None:
+    one = np.arange(np.prod(shape)).reshape(shape)
+    there = layout(text, "w").forward(one)
+    assert there.shape == after
+    assert np.array_equal(layout(text, "w").backward(there), one)
+
+
+def test_layouts_of_gates_put_blocks_in_order() -> None:
+    there = layout("ifgo->ifog", "w").forward(np.array([[1, 1, 2, 2, 3, 3, 4, 4]]))
+    assert there.tolist() == [[1, 1, 2, 2, 4, 4, 3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("function", "noisy"),
+    [
+        (lambda x: np.exp(x), True),
+        (lambda x: x.mean(), True),
+        (lambda x: np.einsum("ij,kj->ik", x, x), True),
+        (lambda x: x @ x.T, True),
+        (lambda x: np.linalg.norm(x), True),
+        (lambda x: np.maximum(x, 0), False),
+        (lambda x: x * 2, False),
+        (lambda x: np.concatenate([x, x]).T[::-1], False),
+    ],
+)
+def test_what_rounds_is_disturbed_and_nothing_else(function: Any, noisy: bool) -> None:
+    with shaking(0) as disturb:
+        found = np.asarray(function(disturb(X)))
+    error = np.max(np.abs(found - function(X)) / np.abs(function(X)).max())
+    assert (0 < error < 20 * EPSILON) if noisy else error == 0
+
+
+def test_an_array_that_is_filled_with_noisy_numbers_stays_plain() -> None:
+    with shaking(0) as disturb:
+        out = np.zeros(3)
+        out[:] = np.exp(disturb(X))[0]
+        assert not isinstance(out, Noisy)
+
+
+def test_slopes_are_right_to_their_bound() -> None:
+    x = np.array([-2.0, 0.3, 1.5], np.longdouble)
+    (found,) = slopes(lambda a: {"y": np.tanh(a["x"])}, [], {"x": x}, ["x"], {"y": np.array([1.0, -2.0, 3.0])}).values()
+    expected = np.array([1.0, -2.0, 3.0]) * (1 - np.tanh(x) ** 2)
+    assert np.all(np.abs(found.value - expected) <= found.bound)
+    assert np.all(found.bound < 1e-9)
+
+
+def test_a_slope_at_a_kink_has_a_wide_bound() -> None:
+    (found,) = slopes(
+        lambda a: {"y": np.abs(a["x"])}, [], {"x": np.array([1e-5, 2.0])}, ["x"], {"y": np.ones(2)}
+    ).values()
+    assert found.bound[0] > 0.1
+    assert found.bound[1] < 1e-9
+
+
+@pytest.mark.parametrize("module", ["crossnn.ports.compare", "crossnn.verified", "crossnn.shown"])
+def test_examples_in_docstrings_run(module: str) -> None:
+    done = doctest.testmod(importlib.import_module(module))
+    assert done.attempted >= 1
+    assert done.failed == 0
+
+
+def test_a_detached_gradient_is_named(require: Callable[[str], None]) -> None:
+    require("torch")
+
+    def port(x: Any) -> Any:
+        return x.detach().tanh() + 0 * x.sum()
+
+    report = crossnn.compare_ports({"numpy": np.tanh, "torch": port}, [X])
+    assert report.failures[0].first.quantity == "gradient of 'input 0'"
+    assert report.failures[0].cause is not None
+    assert report.failures[0].cause.name == "detached"
