@@ -9,6 +9,12 @@ Where what is:
     backends    one adapter per framework (the folder backends/ of the repository)
     specs       the specifications themselves (the folder specs/ of the repository)
     parity      from a row to verdicts: inputs, truth, noise, judgement, the registry of known differences
+    power       the checks checked: mutants of every row, and which of them are found
+    identify    which formula a call of a framework, or a function of anyone's own, computes
+    conventions what frameworks do by default: probes of their own layers, and what a port suffers
+    atlas       how accurate functions are: grids of inputs, errors in units of float spacing
+    exchange    parameters and optimizer state as files, in the layout of each framework
+    ports       ported functions of anyone's own: compared, and what is wrong with them
     claims      sheets of claims as printed on slides: read, tried, refuted with the simplest counterexample
     questions   claims that only a measurement can judge: protocols, and rules for their verdicts
     experiment  data sets, and what an experiment trains on them
@@ -21,7 +27,6 @@ Where what is:
     pictures    activations, paths of optimizers, decision boundaries, loss curves as SVG
     runs        cells and records; running cells in child processes; the journal of a run folder
     report      records as tables, Markdown and one HTML page
-    ports       ported functions of anyone's own: compared, and what is wrong with them
     cli         the commands; api, verified, timed and shown have the same for Python
     pytest_plugin  the same as a fixture
     errors      every way in which crossnn refuses, and the exit codes
