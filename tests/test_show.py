@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import mpmath
@@ -74,9 +74,9 @@ def test_the_derivative_shown_is_the_derivative(row: Row) -> None:
         g = _lift(mp, generator.uniform(-1, 1, one.graph.result.shape)) if "g" in derivative.arguments else mp.one
         found = _run(mp, derivative, {**inputs, "g": g})
         for name, gradient in zip(one.wrt, leaves(found), strict=True):
-            expected = _slopes(mp, one, inputs, name, g)
-            difference = np.asarray(np.broadcast_to(gradient, expected.shape) - expected, dtype=object)
-            assert all(abs(number) < 1e-14 for number in difference.flat), f"{row.name} {knobs}: d/d{name}"
+            whole = np.broadcast_to(gradient, np.shape(inputs[name]))
+            for index, slope in _slopes(mp, one, inputs, name, g):
+                assert abs(whole[index] - slope) < 1e-14, f"{row.name} {knobs}: d/d{name}{list(index)}"
 
 
 def _lift(mp: Any, values: Any) -> Any:
@@ -91,17 +91,23 @@ def _run(mp: Any, graph: Graph, arguments: Mapping[str, Any]) -> Any:
     return evaluate(graph, oracle_meaning(mp), arguments, number)
 
 
-def _slopes(mp: Any, one: Example, inputs: Mapping[str, Any], name: str, g: Any) -> Any:
+MOST = 20
+"""So many elements of an argument are moved; all of small ones."""
+
+
+def _slopes(
+    mp: Any, one: Example, inputs: Mapping[str, Any], name: str, g: Any
+) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Central differences, element by element."""
     step = mp.mpf(10) ** -18
-    slopes = np.empty(np.shape(inputs[name]), dtype=object)
-    for index in np.ndindex(slopes.shape):
+    places = list(np.ndindex(np.shape(inputs[name])))
+    for index in places[:: -(-len(places) // MOST)]:
         ends = []
         for side in (1, -1):
             moved = inputs[name].copy()
             moved[index] = moved[index] + side * step
             ends.append(np.sum(g * _run(mp, one.graph, {**inputs, name: moved})))
-        slopes[index] = (ends[0] - ends[1]) / (2 * step)
-    return slopes
+        yield index, (ends[0] - ends[1]) / (2 * step)
 
 
 def test_the_code_shown_is_the_code_that_is_compiled() -> None:
