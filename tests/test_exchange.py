@@ -23,7 +23,7 @@ from crossnn.conventions.own import numbers
 from crossnn.errors import CrossnnError, DataError
 from crossnn.exchange import files
 from crossnn.exchange.files import Saved, from_layout, initial, to_layout
-from crossnn.parity.paths import PARAM, path_of
+from crossnn.parity.paths import PARAM
 
 CATALOGUE = load_catalogue()
 LAYOUTS = [name for name, backend in registry.BUILT_IN.items() if backend.layout]
@@ -163,27 +163,12 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", list(registry.layout_of("torch").optimizers))
-def test_the_next_step_of_torchs_own_optimizer_is_that_of_the_formula(
-    name: str, adapter: Callable[..., Adapter]
-) -> None:
-    """Its state loaded from what was saved: names and signs are right where the next step is."""
-    torch = pytest.importorskip("torch")
-    row = CATALOGUE.find(name)
-    assert isinstance(row, Optimizer)
-    own = adapter("torch")
-    hyper, knobs = settings(row, CONVENTIONS.get(name, {}))
-    native = own.native("optimizer", name, {**hyper, **knobs})
-    assert native is not None
-    w = numbers(6)
-    state = {slot: np.abs(numbers(6, seed=2 + k)) + 0.1 for k, slot in enumerate(row.state)}
-    runner = native.function({PARAM: w}, {**hyper, **knobs})
-    runner.load({PARAM: w}, {slot: {PARAM: one} for slot, one in state.items()}, 6)
+def test_torchs_own_optimizer_keeps_the_state_under_these_names(name: str, adapter: Callable[..., Adapter]) -> None:
+    runner, state = loaded(adapter("torch"), name, CONVENTIONS.get(name, {}))
     kept = runner.optimizer.state_dict()["state"][0]
     for slot, (theirs, sign) in registry.layout_of("torch").optimizers[name].items():
         if theirs in kept:
             assert np.array_equal(sign * kept[theirs].numpy(), state[slot]), f"{theirs} is not {slot}"
-    assert torch.__version__
-    assert path_of(row, hyper, knobs, (6,)).step is not None
 
 
 REFUSED: tuple[tuple[Callable[[Path], Any], str], ...] = (
@@ -222,3 +207,46 @@ def test_a_second_bias_of_torch_is_added(tmp_path: Path) -> None:
 def test_saved_says_what_it_holds() -> None:
     assert repr(filled("mlp", "adam")).startswith("<Saved mlp: ")
     assert issubclass(DataError, CrossnnError)
+
+
+KERAS: dict[str, dict[str, Any]] = {
+    "momentum": {"form": "inside"}, "nesterov": {"form": "inside"}, "adagrad": {"eps_place": "inside"},
+    "rmsprop": {"eps_place": "inside", "centered": True, "momentum": "inside"}, "adam": {"eps_place": "hat"},
+    "adamw": {"eps_place": "hat"}, "amsgrad": {"correction": "hat"},
+}  # fmt: skip
+OPTAX: dict[str, dict[str, Any]] = {
+    "adagrad": {"eps_place": "inside"}, "rmsprop": {"centered": True, "momentum": "inside"},
+    "amsgrad": {"correction": "before"}, "adamax": {"eps_place": "inside"}, "nadam": {"schedule": "never"},
+    "lamb": {"decay": "in_ratio"},
+}  # fmt: skip
+
+
+def loaded(own: Adapter, name: str, conventions: dict[str, Any]) -> tuple[Any, dict[str, np.ndarray]]:
+    """The framework's own optimizer with a state of ours, and that state."""
+    row = CATALOGUE.find(name)
+    assert isinstance(row, Optimizer)
+    hyper, knobs = settings(row, conventions)
+    native = own.native("optimizer", name, {**hyper, **knobs})
+    assert native is not None, f"{own.name} has no {name} with {conventions}"
+    state = {slot: np.abs(numbers(6, seed=2 + k)) + 0.1 for k, slot in enumerate(row.state)}
+    runner = native.function({PARAM: numbers(6)}, {**hyper, **knobs})
+    runner.load({PARAM: numbers(6)}, {slot: {PARAM: one} for slot, one in state.items()}, 6)
+    return runner, state
+
+
+@pytest.mark.parametrize("name", list(registry.layout_of("tensorflow").optimizers))
+def test_kerass_own_optimizer_keeps_the_state_under_these_names(name: str, adapter: Callable[..., Adapter]) -> None:
+    runner, state = loaded(adapter("tensorflow"), name, KERAS.get(name, {}))
+    kept = {one.path.rsplit("/", 1)[-1]: one.numpy() for one in runner.optimizer.variables}
+    for slot, (theirs, sign) in registry.layout_of("tensorflow").optimizers[name].items():
+        (found,) = (value for path, value in kept.items() if path.endswith(f"_{theirs}") or path == theirs)
+        assert np.array_equal(sign * found, state[slot]), f"{theirs} is not {slot}"
+
+
+@pytest.mark.parametrize("name", list(registry.layout_of("jax").optimizers))
+def test_optaxs_own_optimizer_keeps_the_state_under_these_names(name: str, adapter: Callable[..., Adapter]) -> None:
+    optax = pytest.importorskip("optax")
+    runner, state = loaded(adapter("jax"), name, OPTAX.get(name, {}))
+    for slot, (theirs, sign) in registry.layout_of("jax").optimizers[name].items():
+        found = optax.tree_utils.tree_get(runner.state, theirs)
+        assert np.array_equal(sign * np.array(found[PARAM]), state[slot]), f"{theirs} is not {slot}"
