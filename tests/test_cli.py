@@ -39,6 +39,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     """`cli("check", "tanh")` with stand-ins for the plan and the execution, in an empty directory."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setattr("crossnn.cli.session.EXECUTE", "fake_cells:run_cli")
+    monkeypatch.setattr("crossnn.cli.run._findings", lambda chosen: [])
     plan = ModuleType("crossnn.parity.plan")
     vars(plan).update(STAND_INS)
     monkeypatch.setitem(sys.modules, "crossnn.parity.plan", plan)
@@ -296,7 +297,7 @@ STAND_IN = """
 import fcntl, sys, termios, types
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 sys.path.insert(0, {here!r})
-import crossnn.cli.session, test_cli
+import crossnn.cli.run, crossnn.cli.session, test_cli
 from crossnn import registry
 from crossnn.cli import main
 plan = types.ModuleType("crossnn.parity.plan")
@@ -304,6 +305,7 @@ vars(plan).update(test_cli.STAND_INS)
 sys.modules["crossnn.parity.plan"] = plan
 registry.BUILT_IN = {{"numpy": registry.Backend("numpy", "no_such:Thing", ("numpy",))}}
 crossnn.cli.session.EXECUTE = "fake_cells:run_cli"
+crossnn.cli.run._findings = lambda chosen: []
 main()
 """
 

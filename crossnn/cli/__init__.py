@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "time": ("crossnn.cli.timing:measure", "Time every backend in every mode: steps, gradients, layers, optimizers."),
     "atlas": ("crossnn.cli.atlas:atlas", "How accurate activations, losses and their gradients are, over all inputs."),
     "power": ("crossnn.cli.power:power", "How many planted mistakes the checks find, and how many false alarms."),
-    "identify": ("crossnn.cli.identify:identify", "Which formula a function, loss or optimizer of any framework computes."),
+    "identify": ("crossnn.cli.identify:identify", "Which formula a function, loss or optimizer computes."),
     "compare": ("crossnn.cli.compare:compare", "Say what changed between two runs: verdicts, and times beyond noise."),
     "show": ("crossnn.cli.show:show", "Formula, LaTeX, derivative, graph and generated code of a specification."),
     "trace": ("crossnn.cli.trace:trace", "The imperative view: every primitive as it runs, with values and gradients."),

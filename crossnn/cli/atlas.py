@@ -35,13 +35,12 @@ def atlas(ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume
     """
     from crossnn.atlas.plan import atlas_cells
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.cli.folder import folder_of, opened
-    from crossnn.cli.session import Outcome, conclude, run_cells
+    from crossnn.cli.folder import folder_of
+    from crossnn.cli.session import Outcome, conclude, run_into
     from crossnn.errors import NothingRanError
     from crossnn.report.atlas import SHORT_LEGEND, not_measured, short_table
     from crossnn.report.build import write_report
     from crossnn.report.document import plain_table
-    from crossnn.runs import journal
     from crossnn.runs.findings import Accuracy
 
     began = time.monotonic()
@@ -52,16 +51,9 @@ def atlas(ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume
         dtypes=chosen.dtypes if chosen.dtypes_given else ATLAS_DTYPES, devices=chosen.devices,
         implementations=options["implementation"] or IMPLEMENTATIONS,
     )  # fmt: skip
-    rows = load_catalogue(files).rows.values()
     folder = folder_of(out, resume)
-    with opened(folder, resume, 1) as book:
-        todo = journal.remaining(cells, book.contents.finished_cells({row.name: row.sha for row in rows}))
-        if len(todo) < len(cells):
-            click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
-        run_cells(todo, chosen, {row.name: row.kind for row in rows}, book.write)
     outcome = Outcome()
-    for entry in journal.read(folder).entries:
-        outcome.add(entry.done, entry.records)
+    run_into(folder, resume, cells, chosen, load_catalogue(files).rows.values(), outcome)
     report, page = write_report(folder)
     to_stderr = chosen.json_file == "-"
     found = [one for one in outcome.findings if isinstance(one, Accuracy)]

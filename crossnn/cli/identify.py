@@ -38,20 +38,20 @@ def identify(ctx: click.Context, call: str, backend: str | None, kind: str | Non
     if not mine and kind:
         raise click.UsageError("--kind is for your own function: what a framework's call is, the framework says")
     frameworks_here([call if mine else "", backend or ""])
-    name = backend or (own.backend_of(own.load(call)) if mine else _backend_of(call))
-    adapter = registry.started(name)
-    if mine and kind:
-        opened = own.opened(call, own.load(call), kind, adapter.tensor, adapter.array)
+    found = own.load(call) if mine else None
+    adapter = registry.started(backend or (own.backend_of(found) if mine else _backend_of(call)))
+    if mine and kind and own.required(found) >= (4 if kind == "optimizer" else 1):
+        opened = own.opened(call, found, kind, adapter.tensor, adapter.array)
     else:
         opened = adapter.opened(call)
-    found = search(adapter, opened)
+    answer = search(adapter, opened)
     from crossnn.identify.text import as_data, as_text
 
     if json_file != "-":
-        click.echo(as_text(found))
+        click.echo(as_text(answer))
     if json_file:
-        _write(json_file, json.dumps(as_data(found), indent=1, allow_nan=False))
-    if not found.matched:
+        _write(json_file, json.dumps(as_data(answer), indent=1, allow_nan=False))
+    if not answer.matched:
         ctx.exit(1)
 
 

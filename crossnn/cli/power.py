@@ -40,8 +40,8 @@ def power(
     taken. The exit code is 0 where at least 98% of the mutants that differ are found, and nothing is a false alarm.
     """
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.cli.folder import folder_of, opened
-    from crossnn.cli.session import Outcome, conclude, run_cells, show_failures
+    from crossnn.cli.folder import folder_of
+    from crossnn.cli.session import Outcome, conclude, run_into, show_failures
     from crossnn.power.plan import power_cells
     from crossnn.report.build import write_report
     from crossnn.report.document import plain_table
@@ -73,16 +73,9 @@ def power(
     cells = power_cells(
         names, files=files, sample=None if everything else sample, seeds=seeds, alarm_seeds=false_alarms
     )
-    rows = load_catalogue(files).rows.values()
     folder = folder_of(out, resume)
-    with opened(folder, resume, 1) as book:
-        todo = journal.remaining(cells, book.contents.finished_cells({row.name: row.sha for row in rows}))
-        if len(todo) < len(cells):
-            click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
-        run_cells(todo, chosen, {row.name: row.kind for row in rows}, book.write)
     outcome = Measured()
-    for entry in journal.read(folder).entries:
-        outcome.add(entry.done, entry.records)
+    run_into(folder, resume, cells, chosen, load_catalogue(files).rows.values(), outcome)
     report, page = write_report(folder)
     to_stderr = chosen.json_file == "-"
     found = [one for one in outcome.findings if isinstance(one, Mutants)]

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crossnn.cli.folder import folder_of, opened
+from crossnn.cli.folder import folder_of
 from crossnn.cli.options import Selection, select, selection, split_arguments
-from crossnn.cli.session import Outcome, conclude, run_cells, show_failures, threaded
+from crossnn.cli.session import Outcome, conclude, run_into, show_failures, threaded
 from crossnn.errors import CrossnnError, NothingRanError, choices
 from crossnn.report.document import plain_table
-from crossnn.runs import journal
 from crossnn.runs.cell import Cell, Training
 
 if TYPE_CHECKING:
     from crossnn.catalogue.load import Catalogue
-    from crossnn.catalogue.rows import Question
+    from crossnn.catalogue.rows import Question, Row
 
 MOST_FAILURES = 10
 LONGEST = 80
@@ -57,16 +56,10 @@ def run(
     began = time.monotonic()
     names, files = split_arguments(what)
     chosen = select(options)
-    cells, kinds, shas = _plan(names, files, chosen, quick, everything)
+    cells, rows = _plan(names, files, chosen, quick, everything)
     folder = folder_of(out, resume)
-    with opened(folder, resume, chosen.threads) as book:
-        todo = journal.remaining(cells, book.contents.finished_cells(shas))
-        if len(todo) < len(cells):
-            click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
-        run_cells(todo, chosen, kinds, book.write)
     outcome = Outcome()
-    for entry in journal.read(folder).entries:
-        outcome.add(entry.done, entry.records)
+    run_into(folder, resume, cells, chosen, rows, outcome)
     outcome.judge_curves()
     report, page = write_report(folder)
     _show(outcome, chosen)
@@ -77,8 +70,8 @@ def run(
 
 def _plan(
     names: Sequence[str], files: Sequence[str], chosen: Selection, quick: bool, everything: bool
-) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
-    """All cells, the kind of every row, and its fingerprint."""
+) -> tuple[list[Cell], list[Row]]:
+    """All cells, and every row that may be meant."""
     from crossnn.catalogue.load import load_catalogue
     from crossnn.parity.plan import TRAINED, check_cells, first_steps, train_cells, trained_rows
     from crossnn.questions.ask import question_cells
@@ -100,7 +93,7 @@ def _plan(
             raise NothingRanError(
                 f"nothing to run: {choices(row.name for row in questions)}: not for the backends or modes asked for"
             )
-        return _with_facts(measured, chosen, catalogue)
+        return threaded(measured, chosen.threads), list(catalogue.rows.values())
     trained = [row.name for row in trained_rows(catalogue, names, files, everything)]
     whole = [name for name, row in catalogue.rows.items() if row.kind not in (*TRAINED, "question")]
     whole += [row.name for row in trained_rows(catalogue, (), files, False)]
@@ -128,7 +121,7 @@ def _plan(
     cells = list(dict.fromkeys([*cells, *first_steps(trainings, catalogue), *trainings, *measured, *found]))
     if not cells:
         raise NothingRanError("nothing to run: these options select no cell; see 'crossnn list' and 'crossnn info'")
-    return _with_facts(cells, chosen, catalogue)
+    return threaded(cells, chosen.threads), list(catalogue.rows.values())
 
 
 def _findings(chosen: Selection) -> list[Cell]:
@@ -143,15 +136,6 @@ def _findings(chosen: Selection) -> list[Cell]:
             implementations=chosen.implementations,
         ),
     ]  # fmt: skip
-
-
-def _with_facts(
-    cells: Sequence[Cell], chosen: Selection, catalogue: Catalogue
-) -> tuple[list[Cell], dict[str, str], dict[str, str]]:
-    rows = catalogue.rows.items()
-    return (
-        threaded(cells, chosen.threads), {name: row.kind for name, row in rows}, {name: row.sha for name, row in rows},
-    )  # fmt: skip
 
 
 def _questions(catalogue: Catalogue, names: Sequence[str], files: Sequence[str], everything: bool) -> list[Question]:

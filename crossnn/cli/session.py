@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from crossnn import registry
+from crossnn.cli.folder import opened
 from crossnn.cli.options import Selection, write_json
 from crossnn.cli.progress import watch
 from crossnn.errors import NothingRanError
 from crossnn.report.differences import alike, failures, index, not_run_rows, where
 from crossnn.report.document import plain_table
 from crossnn.report.summary import counts, label, matrix, nothing_ran, number, sentence
-from crossnn.runs import machine, runner
+from crossnn.runs import journal, machine, runner
 from crossnn.runs.cell import ORACLE, Answer, Cell, Done, Record, Training
 from crossnn.runs.findings import Accuracy, Convention, Finding, Mutants
 from crossnn.runs.timed import Ceiling, Prepared, Visit
 from crossnn.runs.wire import Result
 from crossnn.runs.worker import EXECUTE
+
+if TYPE_CHECKING:
+    from crossnn.catalogue.rows import Row
 
 MOST_FAILURES = 40
 MOST_PLACES = 8
@@ -93,6 +98,20 @@ def run_cells(
             not_run=chosen.missing,
             execute=EXECUTE,
         )
+
+
+def run_into(
+    folder: Path, resume: bool, cells: Sequence[Cell], chosen: Selection, rows: Iterable[Row], outcome: Outcome
+) -> None:
+    """Run what is not finished yet, each result written to the folder as it comes; then everything that it holds."""
+    known = list(rows)
+    with opened(folder, resume, chosen.threads) as book:
+        todo = journal.remaining(cells, book.contents.finished_cells({row.name: row.sha for row in known}))
+        if len(todo) < len(cells):
+            click.echo(f"{len(cells) - len(todo)} of {len(cells)} cells are finished already", err=True)
+        run_cells(todo, chosen, {row.name: row.kind for row in known}, book.write)
+    for entry in journal.read(folder).entries:
+        outcome.add(entry.done, entry.records)
 
 
 def conclude(outcome: Outcome, chosen: Selection, began: float, arguments: Sequence[str]) -> int:

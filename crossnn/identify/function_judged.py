@@ -15,7 +15,8 @@ from crossnn.catalogue.build import settings as settings_of
 from crossnn.catalogue.rows import Loss, Reduction
 from crossnn.formula.graph import map_tree
 from crossnn.formula.oracle import Exact
-from crossnn.identify.functions import Fit, Seen, given
+from crossnn.identify.function_seen import Seen, given
+from crossnn.identify.functions import Fit
 from crossnn.identify.own import is_own
 from crossnn.identify.registered import explained, own_native
 from crossnn.identify.result import Parting, Quantity
@@ -89,14 +90,17 @@ class Judged:
                 value, reference = _without_kinks(self.subject, name, values[name], references[name])
                 one = judge(value, reference, "float64")
                 found.append(Quantity(name, one.verdict, one.r, one.digits, one.worst, "", one.message))
-        if is_own(self.opened.native.call):
-            return tuple(found)
-        row = self.fit.candidate.row
-        return explained(self.adapter, row, self.case, self.opened.native.call, tuple(found), self.is_native)
+        row, call = self.fit.candidate.row, self.opened.native.call
+        if is_own(call):  # which may be the framework's own
+            own = own_native(self.adapter, row, self.subject.settings)
+            if own is None:
+                return tuple(found)
+            call = own.call
+        return explained(self.adapter, row, self.case, call, tuple(found), self.is_native)
 
     def is_native(self) -> bool:
         """Whether it computes what the framework's own implementation computes, bit for bit; or nearly the formula."""
-        if self.fit.digits >= NEAR:
+        if self.fit.digits >= NEAR and not is_own(self.opened.native.call):
             return True
         own = own_native(self.adapter, self.fit.candidate.row, self.subject.settings)
         if own is None:
@@ -128,8 +132,17 @@ class Judged:
         """The first quantity that departs, in the order in which a computation meets them."""
         for one in self.quantities:
             if not one.explained and one.worst is not None:
-                return Parting(0, one.name, one.worst.index, float(one.worst.expected), float(one.worst.actual))
+                place = one.worst.index
+                return Parting(
+                    0, one.name, place, float(one.worst.expected), float(one.worst.actual), self._inputs(place)
+                )
         return None
+
+    def _inputs(self, place: tuple[int, ...]) -> dict[str, float]:
+        arrays = {**self.subject.params, **self.subject.data}
+        named = {name: arrays[name] for name in self.subject.inputs if name in arrays}
+        fits = {name: one for name, one in named.items() if one.ndim == len(place) > 0}
+        return {name: float(one[place]) for name, one in fits.items() if np.all(np.array(place) < one.shape)}
 
 
 def _without_kinks(

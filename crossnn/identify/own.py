@@ -18,6 +18,9 @@ from crossnn.adapter import Native, Opened, Tensor
 from crossnn.errors import BackendError, choices
 
 RATE = ("lr", "learning_rate")
+FRAMEWORKS = {"torch": "torch", "keras": "tensorflow", "tensorflow": "tensorflow", "optax": "jax", "jax": "jax",
+              "jaxlib": "jax"}  # fmt: skip
+"""The package that a name comes from -> the backend that runs it."""
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 T = TypeVar("T")
 
@@ -31,7 +34,7 @@ def tried(what: str, action: Callable[[], T]) -> T:
     """The result of anyone's code; what it raises becomes a message."""
     try:
         return action()
-    except Exception as error:  # whatever a framework or a user throws
+    except (Exception, SystemExit) as error:  # whatever a framework or a user throws
         lines = str(error).strip().splitlines() or [""]
         raise BackendError(f"{what}: {type(error).__name__}: {lines[0][:300]}") from error
 
@@ -48,7 +51,7 @@ def load(text: str) -> Any:
             f"{text!r}: there is no module {error.name!r} here; modules are looked for in the current folder and among "
             "the installed packages"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BackendError(f"{text!r}: importing {module} raises {type(error).__name__}: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
@@ -56,39 +59,50 @@ def load(text: str) -> Any:
             raise BackendError(f"{text!r}: {module} has no {name!r}; it has {choices(public) or 'no functions'}")
         found = getattr(found, part)
     if not callable(found):
-        raise BackendError(f"{text!r} is {type(found).__name__}, which cannot be called")
+        raise BackendError(
+            f"{text!r} is an object of {type(found).__name__}, which starts only once: name its class, or a function "
+            "that makes it"
+        )
     return found
 
 
-def is_plain(found: Any) -> bool:
-    """Whether it is a function to be called with numbers, not one that makes an optimizer."""
-    return required(found) > 0
+def _parameters(found: Any) -> list[inspect.Parameter]:
+    """Those that it has names for; of what does not tell, one."""
+    try:
+        every = inspect.signature(found).parameters.values()
+    except (ValueError, TypeError):
+        return [inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)]
+    return [one for one in every if one.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)]
+
+
+def arguments(found: Any) -> list[str]:
+    """Their names."""
+    return [one.name for one in _parameters(found)]
 
 
 def required(found: Any) -> int:
     """How many arguments it must be given."""
-    try:
-        parameters = inspect.signature(found).parameters.values()
-    except (ValueError, TypeError):
-        return 1
-    place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(one.kind in place and one.default is inspect.Parameter.empty for one in parameters)
+    return sum(one.default is inspect.Parameter.empty for one in _parameters(found))
 
 
-def made(found: Any) -> Any:
-    """What it makes when called with its defaults; None where it needs arguments."""
-    return tried(getattr(found, "__name__", "it"), found) if required(found) == 0 else None
+def made(text: str, found: Any) -> Any:
+    """What a class, or a function without required arguments, makes; None of a function that needs some."""
+    needed = [one.name for one in _parameters(found) if one.default is inspect.Parameter.empty]
+    if needed and isinstance(found, type):
+        raise BackendError(
+            f"{text} needs {choices(needed)}: give the class defaults, or name a function that makes an object of it"
+        )
+    return None if needed else tried(text, found)
 
 
 def backend_of(found: Any) -> str:
-    """The backend of the framework that a class is of; NumPy takes what is of none. An instance is made only where
-    that needs no arguments."""
-    kind = found if isinstance(found, type) else type(found)
-    frameworks = {"torch": "torch", "keras": "tensorflow", "tensorflow": "tensorflow", "optax": "jax", "jax": "jax"}
-    bases = [base.__module__.partition(".")[0] for base in kind.__mro__]
-    if not isinstance(found, type) and required(found) == 0:
-        bases += [base.__module__.partition(".")[0] for base in type(made(found)).__mro__]
-    return next((frameworks[base] for base in bases if base in frameworks), "numpy")
+    """The backend of the framework that a class is of, or whose names a function uses; NumPy takes what is of none."""
+    roots = [base.__module__ for base in (found if isinstance(found, type) else type(found)).__mro__]
+    for code, scope in _written(found):
+        used = [scope[name] for name in _names(code) if name in scope]
+        roots += [str(getattr(one, "__module__", None) or getattr(one, "__name__", "")) for one in used]
+    backends = [FRAMEWORKS[root] for one in roots if (root := one.partition(".")[0]) in FRAMEWORKS]
+    return backends[0] if backends else "numpy"
 
 
 def kind_of(text: str, found: Any, kind: str) -> str:
@@ -106,35 +120,43 @@ def kind_of(text: str, found: Any, kind: str) -> str:
 
 
 def opened(
-    text: str, found: Any, kind: str, tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray]
-) -> Opened:
+    text: str, found: Any, kind: str, tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray],
+    settings: Mapping[str, Any] | None = None,
+) -> Opened:  # fmt: skip
     """A user's function of tensors. Its settings are the numbers that it names: defaults of its arguments, constants
     of its module that it uses, and those written in it."""
     kind = kind_of(text, found, kind)
-    settings = numbers(found)
+    settings = numbers(found) if settings is None else settings
     if kind == "optimizer":
         return Opened(kind, settings, Native(text, lambda params, hyper: Optimizer(text, found, tensor, array, params)))
     return Opened(kind, settings, Native(text, lambda *given: tried(text, lambda: found(*given))))
 
 
 def numbers(found: Any) -> dict[str, Any]:
-    """The numbers that a function names, then those that it only writes."""
+    """The numbers that a function or a class names, then those that it only writes."""
     settings: dict[str, Any] = {}
     try:
         parameters = inspect.signature(found).parameters.values()
         settings.update({one.name: one.default for one in parameters if isinstance(one.default, int | float | tuple)})
     except (ValueError, TypeError):
         pass
-    function = found if inspect.isfunction(found) else vars(type(found)).get("__call__")
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        scope = getattr(function, "__globals__", {})
+    for code, scope in _written(found):
         for name in _names(code):
             if type(scope.get(name)) in (int, float):
                 settings.setdefault(name, scope[name])
         written = [one for one in _constants(code) if one not in settings.values()]
         settings.update({f"the number {one!r}": one for one in dict.fromkeys(written)})
     return settings
+
+
+def _written(found: Any) -> list[tuple[CodeType, Mapping[str, Any]]]:
+    """The code that a user wrote for it, with the names of the module around: a function's, or all methods of a class,
+    also where a decorator is around them."""
+    kind = found if isinstance(found, type) else type(found)
+    plain = inspect.isroutine(found) or hasattr(found, "__wrapped__")
+    methods = [found] if plain else [one for one in vars(kind).values() if callable(one)]
+    functions = [getattr(inspect.unwrap(one), "__func__", inspect.unwrap(one)) for one in methods]
+    return [(one.__code__, one.__globals__) for one in functions if hasattr(one, "__code__")]
 
 
 def _codes(code: CodeType) -> list[CodeType]:

@@ -1,4 +1,4 @@
-"""Whether a difference is a registered one: that of the framework's own implementation, which the opened call is."""
+"""What is known of a framework's own implementations: which rows they compute, and their registered differences."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from crossnn.adapter import Adapter, Native
+from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.identify.result import Quantity
 from crossnn.parity.differences import Difference, differences
+from crossnn.parity.overlay import calls
 from crossnn.runs.cell import Cell, Record
 
 
@@ -22,6 +24,13 @@ def own_native(adapter: Adapter, row: Row, settings: Mapping[str, Any]) -> Nativ
         return adapter.native(row.kind, row.name, settings)
     except Exception:  # settings that it does not foresee
         return None
+
+
+def bound_rows(adapter: Adapter, kind: str, call: str) -> set[str]:
+    """The rows of which the adapter says that this function or class computes them, in whatever setting."""
+    name = call.partition("(")[0]
+    rows = load_catalogue().of_kind(kind)
+    return {row.name for row in rows if name in {one.partition("(")[0] for one in calls(adapter, row)}}
 
 
 def explained(

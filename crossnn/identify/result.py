@@ -31,14 +31,15 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Parting:
-    """Where two computations part first: the step (0 where there are none), the quantity, the element, and both
-    numbers."""
+    """Where two computations part first: the step (0 where there are none), the quantity, the element, both numbers,
+    and the element of the arguments there, where they have as many."""
 
     step: int
     quantity: str
     index: tuple[int, ...]
     expected: float
     actual: float
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

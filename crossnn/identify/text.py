@@ -45,7 +45,9 @@ def _parts(found: Identified) -> Iterator[str]:
 
 def _verdict(found: Identified) -> str:
     if not found.matched:
-        return "none: no specification in any of its conventions computes this"
+        alike = [one.name for one in found.quantities if one.explained]
+        but = f" (as the nearest has it: {', '.join(alike)})" if alike and found.kind != "optimizer" else ""
+        return f"none: no specification in any of its conventions computes this{but}"
     if found.verdict == "KNOWN":
         return f"is {found.spec}, apart from {_list(found.known)}"
     if found.verdict == "ROUNDING":
@@ -96,6 +98,8 @@ def parting(first: Parting) -> str:
     """The step, the quantity, the element, both numbers and how far they are apart."""
     at = f"step {first.step}, {first.quantity}" if first.step else first.quantity
     where = f", element {list(first.index)}" if first.index else ""
+    if first.inputs:
+        where += f" ({shown(first.inputs)})"
     apart = abs(first.actual - first.expected)
     relative = f", {apart / abs(first.expected):.3g} relative" if first.expected and math.isfinite(apart) else ""
     return f"{at}{where}: {first.expected!r} expected, {first.actual!r} computed{relative}"
@@ -136,6 +140,7 @@ def as_data(found: Identified) -> dict[str, Any]:
         else {
             "step": found.first.step, "quantity": found.first.quantity, "index": list(found.first.index),
             "expected": repr(found.first.expected), "actual": repr(found.first.actual),
+            "inputs": dict(found.first.inputs),
         },
         "others": [
             {"spec": one.spec, "settings": dict(one.settings), "everywhere": one.everywhere} for one in found.others

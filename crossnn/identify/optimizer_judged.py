@@ -16,8 +16,8 @@ from crossnn.adapter import Adapter, Native, Opened
 from crossnn.catalogue.build import settings as settings_of
 from crossnn.catalogue.updates import slot_shape
 from crossnn.formula.noise import RUNS, noise_scales
-from crossnn.identify.optimizers import Fit, Observed
-from crossnn.identify.own import is_own
+from crossnn.identify.optimizer_fit import Fit, Observed
+from crossnn.identify.own import is_own, tried
 from crossnn.identify.registered import explained, own_native
 from crossnn.identify.result import Parting, Quantity
 from crossnn.parity import inputs
@@ -110,7 +110,8 @@ class Judged:
         runner.load(start, state, 0)
         params, kept = [], []
         for k in range(STEPS):
-            runner.step({PARAM: self._turned(steps.gradients[k], transposed)}, float(steps.rates[k]))
+            gradients = {PARAM: self._turned(steps.gradients[k], transposed)}
+            tried(native.call, partial(runner.step, gradients, float(steps.rates[k])))
             w, slots = runner.read()
             params.append(self._turned(np.array(w[PARAM]), transposed))
             kept.append(slots)
@@ -123,9 +124,13 @@ class Judged:
         for name, reference in self.references.items():
             one = judge(self.values[name], reference, "float64")
             found.append(Quantity(name, one.verdict, one.r, one.digits, one.worst, "", one.message))
-        if is_own(self.opened.native.call):
-            return tuple(found)
-        return explained(self.adapter, self.steps.row, self.case, self.opened.native.call, tuple(found), self.is_native)
+        call = self.opened.native.call
+        if is_own(call):  # which may make the framework's own
+            own = own_native(self.adapter, self.steps.row, self.steps.settings)
+            if own is None:
+                return tuple(found)
+            call = own.call
+        return explained(self.adapter, self.steps.row, self.case, call, tuple(found), self.is_native)
 
     def is_native(self) -> bool:
         """Whether it takes the steps of the framework's own implementation: far nearer to them than to the truth."""
