@@ -272,12 +272,11 @@ SHOWN = ("adam", "adagrad", "rmsprop", "leaky_relu", "batch-norm", "dense-initia
 
 
 def conventions_text() -> str:
-    """Some lines of the table of conventions of the reference run."""
+    """Some lines of the tables of conventions of the reference run, without what is asked."""
     tables = [block for block in convention_blocks(read_run(MEASURED).findings) if isinstance(block, Table)]
-    found = {row[0]: row for table in tables for row in table.rows}
-    heads = [head for head in tables[0].headers if head != "asked"]
-    rows = [[found[name][0], *found[name][2:]] for name in SHOWN]
-    shown: str = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    heads = list(tables[-1].headers)
+    found = {row[0]: [row[0], *row[1 - len(heads) :]] for table in tables for row in table.rows}
+    shown: str = tabulate([found[name] for name in SHOWN], heads, tablefmt="github", disable_numparse=True)
     return re.sub(r"  +", " ", re.sub(r"-{4,}", "---", shown))
 
 

@@ -60,7 +60,7 @@ def _value(row: Formulated, found: Settings, given: Mapping[str, np.ndarray]) ->
         total = reduced(graph.result, str(found.get("reduction", "mean")))
         graph = Graph(graph.arguments, total, tuple(total.tape))
     with np.errstate(all="ignore"):
-        return np.asarray(compile_graph(graph, row.name, NUMPY)(**given))
+        return np.asarray(compile_graph(graph, row.name, NUMPY)(*(given[name] for name in graph.arguments)))
 
 
 def _way(row: Optimizer, found: Settings) -> np.ndarray:

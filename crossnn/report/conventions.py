@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from crossnn.report.document import Block, Heading, Table, Text
@@ -20,34 +21,56 @@ EXACT = 1e-12
 
 
 def convention_blocks(findings: Iterable[Finding]) -> list[Block]:
-    """A table for each kind of row, one line a concept."""
+    """Tables for each kind of row, one line a concept. Concepts of which the same is asked share one question."""
     found = [one for one in findings if isinstance(one, Convention)]
     if not found:
         return []
     backends = sorted({one.backend for one in found}, key=lambda name: place(name, ""))
     content: list[Block] = [Text(LEGEND)]
     for kind in dict.fromkeys(one.kind for one in found):
-        own = [one for one in found if one.kind == kind]
-        rows = [
-            _row([one for one in own if one.concept == concept], backends)
-            for concept in dict.fromkeys(one.concept for one in own if one.answer)
-        ]
-        if rows:
-            heads = ["concept", "asked", *backends, "what a port suffers"]
-            content += [Heading(3, f"{kind}: conventions"), Table(heads, rows)]
+        concepts: dict[str, list[Convention]] = {}
+        for one in found:
+            if one.kind == kind:
+                concepts.setdefault(one.concept, []).append(one)
+        answered = [group for group in concepts.values() if any(one.answer for one in group)]
+        asked = Counter(group[0].asks for group in answered)
+        apart = [group for group in answered if asked[group[0].asks] == 1 or not _scenario(group)]
+        alike = [group for group in answered if group not in apart]
+        if answered:
+            content.append(Heading(3, f"{kind}: conventions"))
+        if apart:
+            heads = ["concept", "asked", *backends, "a port suffers"]
+            rows = [[group[0].concept, group[0].asks, *_answers(group, backends), _suffered(group)] for group in apart]
+            content.append(Table(heads, rows))
+        if alike:
+            content.append(Text(f"{alike[0][0].asks} A port suffers: {_scenario(alike[0])}."))
+            heads = ["concept", *backends, "a port suffers"]
+            content.append(Table(heads, [[g[0].concept, *_answers(g, backends), _shares(g)] for g in alike]))
     return content
 
 
-def _row(group: Sequence[Convention], backends: Sequence[str]) -> list[str]:
-    first = group[0]
-    answers = {
-        backend: "; ".join(_answer(one) for one in group if one.backend == backend and one.answer) or "-"
-        for backend in backends
-    }
-    suffered = [f"{one.backend} {_share(one.difference)}" for one in group if one.answer and one.difference is not None]
-    scenario = next((one.scenario for one in group if one.scenario), "")
-    what = f"{scenario}: {', '.join(dict.fromkeys(suffered))}" if suffered else ""
-    return [first.concept, first.asks, *answers.values(), what]
+def _scenario(group: Sequence[Convention]) -> str:
+    return next((one.scenario for one in group if one.scenario), "")
+
+
+def _answers(group: Sequence[Convention], backends: Sequence[str]) -> list[str]:
+    return [
+        "; ".join(_answer(one) for one in group if one.backend == backend and one.answer) or "-" for backend in backends
+    ]
+
+
+def _shares(group: Sequence[Convention]) -> str:
+    """`torch 20%, jax 0`: the largest of a backend's calls."""
+    largest: dict[str, float] = {}
+    for one in group:
+        if one.answer and one.difference is not None:
+            largest[one.backend] = max(one.difference, largest.get(one.backend, 0.0))
+    return ", ".join(f"{backend} {_share(difference)}" for backend, difference in largest.items())
+
+
+def _suffered(group: Sequence[Convention]) -> str:
+    shares, scenario = _shares(group), _scenario(group)
+    return f"{shares}: {scenario}" if shares and scenario else shares
 
 
 def _answer(one: Convention) -> str:
@@ -57,4 +80,4 @@ def _answer(one: Convention) -> str:
 
 
 def _share(difference: float) -> str:
-    return "0" if difference == 0 else f"{difference:.2g}" if difference < 0.001 else f"{difference:.1%}"
+    return "0" if difference == 0 else f"{difference:.2g}" if difference < 0.0005 else f"{difference:.1%}"
