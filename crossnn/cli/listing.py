@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def _natives(rows: Sequence[Row]) -> str:
     return plain_table(["row", "kind", *names], listed) + "\n\n" + "\n".join(said)
 
 
-def _conventions() -> str:
+def _conventions(rows: Sequence[Row]) -> str:
     """Measures in the installed frameworks: what they do by default stands in no table."""
     from crossnn import registry
     from crossnn.cli.progress import watch
@@ -83,6 +83,12 @@ def _conventions() -> str:
     return "\n\n".join(lines)
 
 
+TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
+    "lectures": _lectures, "natives": _natives, "conventions": _conventions,
+}  # fmt: skip
+"""What else can be listed."""
+
+
 @click.command("list")
 @click.argument("kind", required=False)
 @click.argument("files", nargs=-1, metavar="[FILE.toml ...]")
@@ -97,20 +103,16 @@ def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
     if kind is not None and kind.endswith(".toml"):
         files, kind = (kind, *files), None
     rows = list(load_catalogue(files).rows.values())
-    if kind == "lectures":
-        click.echo(_lectures(rows))
-        return
-    if kind == "natives":
-        click.echo(_natives(rows))
-        return
-    if kind == "conventions":
-        click.echo(_conventions())
+    if kind in TABLES:
+        click.echo(TABLES[kind](rows))
         return
     kinds = list(dict.fromkeys(str(row.kind) for row in rows))
     if kind is not None and kind not in kinds:
         singular = kind[:-3] + "y" if kind.endswith("ies") else kind.removesuffix("es" if kind == "losses" else "s")
         if singular not in kinds:
-            raise UnknownNameError(unknown("kind", kind, kinds, "'crossnn show NAME' shows one specification."))
+            raise UnknownNameError(
+                unknown("kind", kind, [*kinds, *TABLES], "'crossnn show NAME' shows one specification.")
+            )
         kind = singular
     for one in kinds if kind is None else [kind]:
         listed = [[row.name, shorten(row.summary, 120, placeholder=" ...")] for row in rows if row.kind == one]
