@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from crossnn.adapter import Adapter
-from crossnn.cli import main
 from crossnn.errors import BackendError
-from crossnn.identify import own
 from crossnn.identify.calls import Call, flat, parse_call
 from crossnn.identify.resolved import lines
-from crossnn.identify.result import Identified
 from crossnn.identify.search import identify
 
 Adapters = Callable[..., Adapter]
@@ -217,114 +210,11 @@ def test_identified(adapter: Adapters, backend: str, call: str, spec: str, setti
     assert all(quantity.explained for quantity in found.quantities)
 
 
-# A user's own ------------------------------------------------------------------------------------------------------
-
-
-def numpy_identified(function: Callable[..., Any], kind: str = "") -> Identified:
-    from crossnn import registry
-
-    opened = own.opened("mine:function", function, kind, np.asarray, lambda value: np.array(value, float))
-    return identify(registry.started("numpy"), opened)
-
-
-def adam_like(**changed: Any) -> Callable[..., Any]:
-    """Adam as its paper prints it, with parts exchanged."""
-    b1, b2, eps = changed.get("b1", 0.9), changed.get("b2", 0.999), 1e-6
-    mean = changed.get("mean", lambda m, g: b1 * m + (1 - b1) * g)
-    square = changed.get("square", lambda v, g: b2 * v + (1 - b2) * g * g)
-    count = changed.get("count", lambda t: t)
-    first = changed.get("first", lambda m, t: m / (1 - b1**t))
-    second = changed.get("second", lambda v, t: v / (1 - b2**t))
-    step = changed.get("step", lambda m, v: m / (np.sqrt(v) + eps))
-
-    def adam(
-        w: np.ndarray, g: np.ndarray, state: Any, t: int, lr: float = 0.01, beta1: float = 0.9, beta2: float = 0.999,
-        eps: float = 1e-6,
-    ) -> Any:  # fmt: skip
-        m, v = (state["m"], state["v"]) if state else (np.zeros_like(w), np.zeros_like(w))
-        m, v = mean(m, g), square(v, g)
-        return w - lr * step(first(m, count(t)), second(v, count(t))), {"m": m, "v": v}
-
-    return adam
-
-
-def test_own_adam() -> None:
-    found = numpy_identified(adam_like())
-    assert (found.matched, found.spec, found.verdict) == (True, "adam", "EQUAL")
-    assert found.settings["eps_place"] == "outside"
-    assert found.slots == {"m": "m", "v": "v"}
-
-
-SINGLE = float(np.float32(0.9))
-ALTERED: dict[str, tuple[dict[str, Any], int, str]] = {
-    "epsilon added to v": ({"second": lambda v, t: v / (1 - 0.999**t) + 1e-4, }, 1, "update"),
-    "epsilon subtracted": ({"step": lambda m, v: m / (np.sqrt(v) - 1e-6)}, 1, "update"),
-    "a stale count of steps": ({"count": lambda t: max(1, t - 1)}, 2, "update"),
-    "counting from 2": ({"count": lambda t: t + 1}, 1, "update"),
-    "m not corrected": ({"first": lambda m, t: m}, 1, "update"),
-    "v not corrected": ({"second": lambda v, t: v}, 1, "update"),
-    "corrected with the other beta": ({"first": lambda m, t: m / (1 - 0.999**t)}, 1, "update"),
-    "a float32 constant in m": ({"mean": lambda m, g: SINGLE * m + (1 - SINGLE) * g}, 1, "state.m"),
-    "a float32 constant in the correction": ({"first": lambda m, t: m / (1 - SINGLE**t)}, 1, "update"),
-    "the wrong sign": ({"step": lambda m, v: -m / (np.sqrt(v) + 1e-6)}, 1, "update"),
-    "a little added to v": ({"square": lambda v, g: 0.999 * v + 0.001 * g * g + 1e-9}, 1, "state.v"),
-    "no square root": ({"step": lambda m, v: m / (v + 1e-6)}, 1, "update"),
-    "m without its factor": ({"mean": lambda m, g: 0.9 * m + g}, 1, "update"),
-    "a cube root": ({"step": lambda m, v: m / (np.cbrt(v) + 1e-6)}, 1, "update"),
-    "eight digits of g": ({"mean": lambda m, g: 0.9 * m + 0.1 * g * (1 + 1e-8)}, 1, "state.m"),
-    "no small steps": ({"step": lambda m, v: np.where(abs(m) < 1e-5, 0, m / (np.sqrt(v) + 1e-6))}, 1, "update"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("changed", "step", "quantity"), ALTERED.values(), ids=ALTERED)
-def test_altered_copies_of_adam_are_none(changed: dict[str, Any], step: int, quantity: str) -> None:
-    found = numpy_identified(adam_like(**changed))
-    assert not found.matched
-    assert found.first is not None
-    assert (found.first.step, found.first.quantity) == (step, f"free-running {quantity}")
-
-
-def logistic(x: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-FUNCTIONS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
-    "softsign": (lambda x: x / (1 + abs(x)), "softsign", {}),
-    "relu": (lambda x: (x > 0) * x, "relu", {}),
-    "leaky relu": (lambda x, slope=0.2: np.where(x > 0, x, slope * x), "leaky_relu", {"alpha": 0.2}),
-    "isru": (lambda x: x / np.sqrt(1 + 0.3 * x**2), "isru", {"alpha": 0.3}),
-    "absolute error": (lambda y, t: np.mean(abs(y - t)), "mae", {}),
-    "root of squares": (lambda y, t: np.sqrt(np.mean((y - t) ** 2)), "rmse", {}),
-    "half squares": (lambda y, t: (y - t) ** 2 / 2, "half_squared_error", {}),
-    "target first": (
-        lambda t, y: np.where(abs(t - y) > 3, 3 * abs(t - y) - 4.5, (t - y) ** 2 / 2),
-        "huber",
-        {"delta": 3.0},
-    ),
-}
-
-
-@pytest.mark.parametrize(("function", "spec", "settings"), FUNCTIONS.values(), ids=FUNCTIONS)
-def test_own_functions(function: Callable[..., Any], spec: str, settings: dict[str, Any]) -> None:
-    found = numpy_identified(function)
-    assert (found.matched, found.spec) == (True, spec)
-    assert {name: found.settings[name] for name in settings} == settings
-
-
-OTHERS: dict[str, tuple[Callable[..., Any], str]] = {
-    "a short logistic": (lambda x: x * logistic(1.7 * x), "quick_gelu"),
-    "single precision": (lambda x: x * np.float64(np.float32(0.1)) + np.where(x > 0, 0.9 * x, 0.0), "leaky_relu"),
-    "a shifted step": (lambda x: np.where(x > 1e-3, x, 0.0), "relu"),
-    "weighted squares": (lambda y, t: np.mean(1.1 * (y - t) ** 2), "mse"),
-}
-
-
-@pytest.mark.parametrize(("function", "near"), OTHERS.values(), ids=OTHERS)
-def test_altered_functions_are_none(function: Callable[..., Any], near: str) -> None:
-    found = numpy_identified(function)
-    assert not found.matched
-    assert found.first is not None
-    print(found.spec, near)
+def test_nearest_is_what_a_function_computes_in_another_setting(adapter: Adapters) -> None:
+    one = adapter("torch")
+    found = identify(one, one.opened("torch.nn.functional.kl_div"))  # the mean over six classes too
+    assert (found.matched, found.spec, found.settings["clip"]) == (False, "kl_divergence", "none")
+    assert any(note.startswith("it is 0.1666666667 times the nearest at") for note in found.notes)
 
 
 def test_equal_specifications_are_named(adapter: Adapters) -> None:
@@ -332,72 +222,6 @@ def test_equal_specifications_are_named(adapter: Adapters) -> None:
     found = identify(one, one.opened("torch.optim.SGD"))
     assert [other.spec for other in found.others] == ["momentum", "nesterov", "weight_ema", "nesterov_lookahead"]
     assert all(other.settings["rho"] == 0 for other in found.others)
-
-
-# The command -------------------------------------------------------------------------------------------------------
-
-MODULE = """
-import numpy as np
-
-def soft(x):
-    return np.log1p(np.exp(-abs(x))) + np.maximum(x, 0)
-
-def odd(a, b, c):
-    return a
-
-def failing(x):
-    raise RuntimeError("not today\\nsecond line")
-
-def momentum(w, g, state, t, lr=0.1, rho=0.9):
-    v = g if state is None else rho*state + g
-    return w - lr*v, v
-
-def lossy(w, g, state, t):
-    return w - 0.1*g
-"""
-
-
-@pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "mine_to_identify.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_command(mine: Path) -> None:
-    result = CliRunner().invoke(main, ["identify", "mine_to_identify:soft", "--json", "found.json"])
-    assert result.exit_code == 0, result.output
-    assert "is softplus in float64" in result.output
-    found = json.loads((mine / "found.json").read_text())
-    assert (found["matched"], found["spec"], found["verdict"]) == (True, "softplus", "EQUAL")
-
-
-def test_command_with_an_optimizer(mine: Path) -> None:
-    result = CliRunner().invoke(main, ["identify", "mine_to_identify:momentum", "--json", "-"])
-    found = json.loads(result.output)
-    assert (found["spec"], found["settings"]["form"], found["settings"]["rho"]) == ("momentum", "outside", 0.9)
-    assert found["slots"] == {"v": "state"}
-
-
-REFUSALS = [
-    (["foo"], "package.module:function"),
-    (["mine_to_identify:nothing"], "failing, lossy, momentum, odd, soft"),
-    (["nowhere_at_all:f"], "no module"),
-    (["mine_to_identify:odd"], "--kind"),
-    (["mine_to_identify:failing"], "not today"),
-    (["mine_to_identify:lossy"], "must return"),
-    (["mine_to_identify:soft(3)"], "without arguments"),
-    (["torch.optim.Adam", "--kind", "optimizer"], "--kind"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "said"), REFUSALS, ids=[arguments[0] for arguments, _ in REFUSALS])
-def test_command_refuses(mine: Path, arguments: list[str], said: str) -> None:
-    result = CliRunner().invoke(main, ["identify", *arguments])
-    assert result.exit_code == 2
-    assert said in result.output
-    assert "Traceback" not in result.output
 
 
 def test_lines_in_one_convention() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from crossnn.claims.statement import Statement
 from crossnn.errors import SpecError
+from crossnn.formula.limits import python_tree
 from crossnn.formula.oracle import exact
 
 MOST = 30
@@ -99,7 +100,7 @@ def _wrong(index: tuple[int, ...], text: str, true: Decimal | float) -> Wrong | 
 
 def long_constants(text: str) -> list[tuple[str, str]]:
     """(constant, half a unit of its last digit) for every long constant of a formula, as written."""
-    tree = ast.parse(text.strip(), mode="eval")
+    tree = python_tree(text)
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, float):

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from crossnn.errors import FormulaError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
-from crossnn.formula.limits import check_text
+from crossnn.formula.limits import check_text, python_tree
 
 FUNCTIONS: Mapping[str, str] = {
     "ln": "log(a)", "atan": "arctan(a)", "arctg": "arctan(a)", "tg": "tan(a)", "th": "tanh(a)", "sh": "sinh(a)",
@@ -91,10 +91,10 @@ def plain(text: str) -> str:
     check_text(text)
     head, body = _parted(text)
     try:
-        tree = ast.parse(body.strip(), mode="eval").body
+        tree = python_tree(body)
         written = _Written().visit(tree)
         changed = ast.unparse(ast.fix_missing_locations(written))
-        if changed == ast.unparse(ast.parse(body.strip(), mode="eval").body):
+        if changed == ast.unparse(python_tree(body)):
             return text
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return text  # the grammar will say what is wrong with it

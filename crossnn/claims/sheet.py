@@ -26,6 +26,7 @@ from crossnn.claims.elsewhere import without_gradients
 from crossnn.claims.notation import read, read_line
 from crossnn.errors import FormulaError, SpecError, choices
 from crossnn.formula.grammar import Formula
+from crossnn.formula.limits import python_tree
 
 Kind = Literal["derivative", "gradient", "equal", "order", "printed", "same_as", "converges"]
 KINDS: Mapping[Kind, tuple[str, str]] = {
@@ -118,7 +119,7 @@ def split_chain(text: str) -> list[str]:
 def _comparisons(text: str) -> list[tuple[str, str, str]]:
     """The comparisons of a chain, from left to right; nothing where there is no chain."""
     try:
-        tree = ast.parse(text, mode="eval").body
+        tree = python_tree(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return []
     if not isinstance(tree, ast.Compare):

@@ -17,8 +17,8 @@ ROOTS = {"torch": "torch", "keras": "tensorflow", "tf": "tensorflow", "tensorflo
 
 @click.command()
 @click.argument("call")
-@click.option("--backend", metavar="NAME", help="Which tensors your own function takes. Default: numpy, or the "
-              "framework whose optimizer it is.")  # fmt: skip
+@click.option("--backend", metavar="NAME", help="Which tensors your own function takes. Default: those of the "
+              "framework whose names it uses, else NumPy's arrays.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["activation", "loss", "regularizer", "optimizer"]), help="What your own "
               "function is, where its number of arguments does not tell: f(x), f(y, t), f(w) of a regularizer, or "
               "f(w, g, state, t) -> (w, state) with state None at first.")  # fmt: skip
@@ -31,7 +31,7 @@ def identify(ctx: click.Context, call: str, backend: str | None, kind: str | Non
     Nothing of CALL is evaluated but this one name with literal arguments. Exit code 0: identified; 1: none matches.
     """
     from crossnn import registry
-    from crossnn.identify import own
+    from crossnn.identify import own, own_source
     from crossnn.identify.search import identify as search
 
     mine = own.is_own(call)
@@ -39,8 +39,8 @@ def identify(ctx: click.Context, call: str, backend: str | None, kind: str | Non
         raise click.UsageError("--kind is for your own function: what a framework's call is, the framework says")
     frameworks_here([call if mine else "", backend or ""])
     found = own.load(call) if mine else None
-    adapter = registry.started(backend or (own.backend_of(found) if mine else _backend_of(call)))
-    if mine and kind and own.required(found) >= (4 if kind == "optimizer" else 1):
+    adapter = registry.started(backend or (own_source.backend_of(found) if mine else _backend_of(call)))
+    if mine and kind and own_source.required(found) >= (4 if kind == "optimizer" else 1):
         opened = own.opened(call, found, kind, adapter.tensor, adapter.array)
     else:
         opened = adapter.opened(call)

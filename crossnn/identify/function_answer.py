@@ -14,6 +14,7 @@ from crossnn.identify.names import constant
 from crossnn.identify.own import is_own
 from crossnn.identify.registered import bound_rows
 from crossnn.identify.result import Identified, Quantity
+from crossnn.identify.text import number
 
 TRIED, NEAR = 6, 3.0
 """So many are judged where nothing matches, if they have so many digits on average or are the nearest."""
@@ -37,6 +38,9 @@ def identify_function(adapter: Adapter, opened: Opened) -> Identified:
         )
         if fit.reading != READINGS[0]:
             notes.append(f"it is given {fit.reading}")
+    if matched is None and fit.factor != 1:
+        where = "everywhere" if fit.share == 1 else f"at {fit.share:.0%} of the numbers"
+        notes.append(f"it is {number(fit.factor)} times the nearest {where}")
     if not judged.differentiable:
         more = "; the gradient of one written with torch, tensorflow or jax is judged too"
         notes.append(f"values alone: {adapter.name} does not differentiate it{more if adapter.name == 'numpy' else ''}")
@@ -54,12 +58,17 @@ def _nearest(
     adapter: Adapter, opened: Opened, tried: Sequence[Judged], rest: Sequence[functions.Fit], asked: Seen
 ) -> Judged:
     """Of rows that this function of a framework computes in other settings, else of all that were judged: the one that
-    agrees in most digits, over all quantities."""
+    agrees in most digits in the search; of those that agree in as many, over all quantities."""
     names = set() if is_own(opened.native.call) else bound_rows(adapter, opened.kind, opened.native.call)
     bound = [fit for fit in rest if fit.candidate.row.name in names]
     if bound:
         tried = [Judged(adapter, opened, fit, asked) for fit in bound[:TRIED]]
-    return max(tried, key=lambda one: sum(min(each.digits or 0.0, ALL) for each in one.quantities if _inside(each)))
+
+    def near(one: Judged) -> tuple[float, float]:
+        digits = [min(each.digits or 0.0, ALL) for each in one.quantities if _inside(each)]
+        return one.fit.nearness, sum(digits)
+
+    return max(tried, key=near)
 
 
 def _inside(quantity: Quantity) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from crossnn.adapter import Adapter, Opened
 from crossnn.catalogue.rows import Activation, Loss, Regularizer
 from crossnn.errors import BackendError
-from crossnn.identify.agreement import agree
+from crossnn.identify.agreement import MOST, SAME, agree
 from crossnn.identify.function_candidates import Arguments, Candidate, Settings, candidates, domain_of
 from crossnn.identify.function_seen import READINGS, Seen, observe
 from crossnn.identify.names import Source, all_choices, first_choices
@@ -24,6 +24,9 @@ from crossnn.identify.visible import made_visible
 
 KINDS = (Activation.kind, Loss.kind, Regularizer.kind)
 REFINED, AT_ONCE = 16, 64
+"""So many are refined, so many assignments tried."""
+MOSTLY, FEW = 0.7, 5
+"""A factor is one at this share of the numbers, and if there are more than a few different ones."""
 
 REDUCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda value: value,
@@ -39,7 +42,8 @@ REDUCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Fit:
-    """A candidate with its hyper-parameters, what becomes of a batch, and how far it goes."""
+    """A candidate with its hyper-parameters, what becomes of a batch, and how far it goes; `factor` is what theirs is
+    of it at this `share` of the numbers."""
 
     candidate: Candidate
     sources: Mapping[str, Source]
@@ -47,6 +51,8 @@ class Fit:
     reading: str
     digits: float
     same: bool
+    factor: float = 1.0
+    share: float = 0.0
 
     def values(self, settings: Settings) -> dict[str, float]:
         return {name: source.value(settings) for name, source in self.sources.items()}
@@ -56,7 +62,12 @@ class Fit:
         """The best first; of those that fit, what is defined for more targets, then what is simpler."""
         row = self.candidate.row
         special = row.target not in ("real", "simplex") if isinstance(row, Loss) else False
-        return (not self.same, 0.0 if self.same else -round(self.digits, 1), special, self.candidate.simplicity)
+        return (not self.same, 0.0 if self.same else -self.nearness, special, self.candidate.simplicity)
+
+    @property
+    def nearness(self) -> float:
+        """Digits, to one decimal; those that differ by a factor alone count in full."""
+        return round(max(self.digits, MOST * self.share), 1)
 
 
 def fits(adapter: Adapter, opened: Opened) -> tuple[Seen, Seen | None, list[Fit], list[Fit]]:
@@ -76,6 +87,13 @@ def fits(adapter: Adapter, opened: Opened) -> tuple[Seen, Seen | None, list[Fit]
             visible = replace(visible, results={**visible.results, **more.results})
         found = _search(opened.kind, asked)
     if not found:
+        if asked.results:
+            (arguments, result), *_ = next(iter(asked.results.values()))
+            given = " and ".join(str(one.shape) for one in arguments)
+            raise BackendError(
+                f"{opened.native.call} makes an array of shape {result.shape} of shape {given}, as no {opened.kind} of "
+                "the catalogue does"
+            )
         raise BackendError(f"{opened.native.call} cannot be called here: {asked.refused}")
     found.sort(key=lambda fit: fit.key)
     if visible is None:
@@ -134,8 +152,24 @@ def _compared(fit: Fit, results: Sequence[tuple[Arguments, np.ndarray]], setting
             return None
         ours.append(np.ravel(value))
         theirs.append(np.ravel(result))
-    found = agree(np.concatenate(theirs)[None], np.concatenate(ours)[None, None])
-    return replace(fit, digits=float(found.digits[0]), same=bool(found.same[0]))
+    mine, their = np.concatenate(ours), np.concatenate(theirs)
+    found = agree(their[None], mine[None, None])
+    factor, share = _factor(their, mine)
+    return replace(fit, digits=float(found.digits[0]), same=bool(found.same[0]), factor=factor, share=share)
+
+
+def _factor(theirs: np.ndarray, ours: np.ndarray) -> tuple[float, float]:
+    """What theirs is of ours at most numbers, and at how many of them (0 to 1); (1, 0) where that says nothing."""
+    finite = np.isfinite(ours) & np.isfinite(theirs) & (ours != 0)
+    if not finite.any():
+        return 1.0, 0.0
+    factor = float(np.median(theirs[finite] / ours[finite]))
+    alike = finite & (np.abs(theirs - factor * ours) <= SAME * np.abs(theirs))
+    counts = ~((theirs == 0) & (ours == 0))
+    share = float(alike.sum() / counts.sum())
+    if not factor or share < MOSTLY or np.unique(ours[alike]).size <= FEW:
+        return 1.0, 0.0
+    return 1.0 if abs(factor - 1) < SAME else factor, share
 
 
 def _refined(fit: Fit, seen: Seen) -> Fit:

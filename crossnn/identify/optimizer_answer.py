@@ -51,7 +51,7 @@ def identify_optimizer(adapter: Adapter, given: Opened) -> Identified:
         unexplained=fit.unexplained,
         undetermined=(
             *free_knobs(fit, alike),
-            *(name for name in fit.candidate.needs if not any(optimizers.shows(fit, one, name) for one in seen)),
+            *optimizers.hidden(fit, seen),
         ),
         notes=tuple(notes),
     )  # fmt: skip

@@ -17,9 +17,10 @@ from crossnn.catalogue.build import settings as settings_of
 from crossnn.catalogue.updates import slot_shape
 from crossnn.formula.noise import RUNS, noise_scales
 from crossnn.identify.optimizer_fit import Fit, Observed
-from crossnn.identify.own import is_own, tried
+from crossnn.identify.own import is_own
 from crossnn.identify.registered import explained, own_native
 from crossnn.identify.result import Parting, Quantity
+from crossnn.identify.trying import tried
 from crossnn.parity import inputs
 from crossnn.parity.judge import Reference, judge, ratios
 from crossnn.parity.optimizers import RATES, SHAPES, Steps

@@ -68,9 +68,16 @@ def _confirmed(fit: Fit, asked: Observed) -> Fit:
     return replace(best, slots=kept, unexplained=fit.unexplained)
 
 
-def shows(fit: Fit, seen: Observed, name: str) -> bool:
-    """Whether it shows when this hyper-parameter has another value: in the parameter, or in the state."""
-    value = seen.values(fit.sources)[name]
-    other = replace(fit, sources={**fit.sources, name: constant(1.5 * value if value else 0.5)})
-    before, after = scored(fit, seen), with_slots(scored(other, seen), seen)
-    return before.digits - after.digits > GAIN / 100 or set(after.slots) != set(with_slots(before, seen).slots)
+def hidden(fit: Fit, seen: Sequence[Observed]) -> list[str]:
+    """Hyper-parameters that could have another value: neither the parameter nor the state would show it."""
+    left = list(fit.candidate.needs)
+    for one in seen:
+        before = scored(fit, one)
+        slots = set(with_slots(before, one).slots)
+        values = one.values(fit.sources)
+        for name in [*left]:
+            other = constant(1.5 * values[name] if values[name] else 0.5)
+            after = with_slots(scored(replace(fit, sources={**fit.sources, name: other}), one), one)
+            if before.digits - after.digits > GAIN / 100 or set(after.slots) != slots:
+                left.remove(name)
+    return left

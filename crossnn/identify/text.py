@@ -90,10 +90,6 @@ def _quantities(quantities: tuple[Quantity, ...]) -> str:
     return plain_table(["quantity", "verdict", "r", "digits"], rows)
 
 
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
 def parting(first: Parting) -> str:
     """The step, the quantity, the element, both numbers and how far they are apart."""
     at = f"step {first.step}, {first.quantity}" if first.step else first.quantity

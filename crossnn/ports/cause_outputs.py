@@ -140,13 +140,41 @@ def activation(suspect: Suspect) -> Iterator[Trial]:
             yield from pattern("approximate gelu", says, bool(seen))
 
 
+def pieces(suspect: Suspect) -> Iterator[Trial]:
+    """A function of one input, element by element, of which a straight piece is steeper or less steep."""
+    name, actual, expected = departing(suspect)
+    if actual.shape != expected.shape:
+        return
+    differs = ~suspect.close(name, actual, expected)
+    for given, x in suspect.inputs.items():
+        if not is_array(x) or x.shape != expected.shape or x.dtype.kind != "f" or np.sum(differs) < 4:
+            continue
+        near = differs & (np.abs(x) <= np.median(np.abs(x[differs])))
+        lines = [_line(x[near], one[near]) for one in (actual, expected)]
+        whole = [_line(x, one) for one in (actual, expected)]
+        if None in lines or None not in whole:
+            continue
+        here, there = (f"{one[0]:.6g}*{given} + {one[1]:.6g}" for one in lines if one is not None)
+        yield from pattern("activation slope", f"where they differ near 0 it is {here}, the reference {there}", True)
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """y = a*x + b, where that is so for all of three points or more."""
+    if len(np.unique(x)) < 3:
+        return None
+    design = np.stack([x.reshape(-1), np.ones(x.size)], 1)
+    found, *_ = np.linalg.lstsq(design, y.reshape(-1), rcond=None)
+    straight = np.allclose(design @ found, y.reshape(-1), rtol=1e-9, atol=1e-12)
+    return (float(found[0]), float(found[1])) if straight else None
+
+
 def border(suspect: Suspect) -> Iterator[Trial]:
     """Only elements at the border of the spatial axes differ."""
     name, actual, expected = departing(suspect)
     if actual.shape != expected.shape or actual.ndim < 3:
         return
     differs = ~suspect.close(name, actual, expected)
-    for spatial in (range(1, actual.ndim - 1), range(2, actual.ndim)):
+    for spatial in (range(1, actual.ndim - 1), range(2, actual.ndim), range(1, actual.ndim)):
         for width in (1, 2, 3):
             inner = tuple(slice(width, -width) if axis in spatial else slice(None) for axis in range(actual.ndim))
             if differs[inner].size and not np.any(differs[inner]):

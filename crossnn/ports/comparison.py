@@ -15,6 +15,7 @@ from crossnn.ports.causes import Suspect, likely_cause
 from crossnn.ports.layouts import of_port
 from crossnn.ports.port import NUMPY, Port, Runner, Signature, in_dtype, is_array, named_inputs
 from crossnn.ports.result import Cause, Compared, Failure, PortReport
+from crossnn.ports.slopes import MOST
 from crossnn.ports.tree import Tree, flat, is_shape
 
 DTYPES = ("float64", "float32")
@@ -75,6 +76,7 @@ class Comparison:
             raise CrossnnError(
                 f"the reference {self.right!r} fails with these inputs: {type(error).__name__}: {error}"
             ) from error
+        self._note_elements(values, wrt)
         if right.port.backend != NUMPY:
             truth = self._with_float32(right, truth, values, wrt)
         self.how = f"{self.right!r}, {truth.how}"
@@ -85,6 +87,15 @@ class Comparison:
                     self.notes[f"{name!r} was built for {', '.join(model.dtypes)}: not compared in {dtype}"] = None
                 elif name != self.right and name not in self.failures:
                     self._compare(runner, right, truth, values, wrt, dtype, seed, causes)
+
+    def _note_elements(self, values: Mapping[str, Any], wrt: Sequence[str]) -> None:
+        """Gradients by differences are not taken of every element of a large tensor."""
+        numpy = [name for name, (backend, _) in self.ports.items() if backend == NUMPY]
+        large = [f"{name!r} ({values[name].size:,})" for name in wrt if values[name].size > MOST]
+        if numpy and large:
+            whose = "gradients" if self.right in numpy else f"gradients of {', '.join(map(repr, numpy))}"
+            note = f"{whose} were judged at {MOST} elements only, evenly spread, of {', '.join(large)}"
+            self.notes[f"{note}: those of NumPy functions are differences"] = None
 
     def _own_parameters(self) -> dict[str, np.ndarray] | None:
         """Those of the first model among the ports, the reference before the others."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from crossnn.ports import cause_inputs, cause_outputs, cause_ratios, cause_sizes, cause_source
+from crossnn.ports import (
+    cause_inputs,
+    cause_labels,
+    cause_layouts,
+    cause_outputs,
+    cause_ratios,
+    cause_sizes,
+    cause_source,
+)
 from crossnn.ports.causes import Suspect, Trial
 
 HYPOTHESES: tuple[Callable[[Suspect], Iterator[Trial]], ...] = (
     cause_outputs.random,
     cause_inputs.step,
-    cause_inputs.transposed,
-    cause_inputs.gates,
-    cause_inputs.channel_order,
+    cause_layouts.transposed,
+    cause_layouts.gates,
+    cause_layouts.channel_order,
     cause_inputs.unused,
     cause_inputs.exchanged,
-    cause_inputs.logits,
-    cause_inputs.smoothing,
+    cause_labels.logits,
+    cause_labels.smoothing,
     cause_inputs.statistics,
     cause_outputs.shapes,
     cause_outputs.softmax_axis,
@@ -25,12 +33,15 @@ HYPOTHESES: tuple[Callable[[Suspect], Iterator[Trial]], ...] = (
     cause_ratios.ratio_of_update,
     cause_outputs.dropped,
     cause_outputs.activation,
+    cause_outputs.pieces,
     cause_inputs.padding,
     cause_source.edited,
+    cause_labels.shares,
     cause_ratios.slope,
     cause_outputs.border,
     cause_sizes.variance,
     cause_sizes.epsilon,
     cause_sizes.digits,
+    cause_source.left_out,
     cause_ratios.gradient_ratio,
 )

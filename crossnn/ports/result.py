@@ -115,6 +115,10 @@ class PortReport:
             lines += ["", *one.lines(self.reference)]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
+    @property
+    def _speaks(self) -> bool:
+        return bool(self.failures or self.notes)
+
     def _rows(self) -> list[list[str]]:
         return [
             [one.port, one.quantity, one.dtype, str(one.seed), one.verdict, "" if one.r is None else f"{one.r:.3g}",
@@ -125,14 +129,14 @@ class PortReport:
     def to_markdown(self) -> str:
         table = tabulate(self._rows(), headers=HEADERS, tablefmt="github", disable_numparse=True)
         parts = [self.summary, str(table)]
-        return "\n\n".join([*parts, *(["```text\n" + self.message() + "\n```"] if self.failures else [])]) + "\n"
+        return "\n\n".join([*parts, *(["```text\n" + self.message() + "\n```"] if self._speaks else [])]) + "\n"
 
     def to_json(self) -> str:
         return json.dumps({"summary": self.summary, **asdict(self)}, indent=1)
 
     def _repr_html_(self) -> str:
         table = tabulate(self._rows(), headers=HEADERS, tablefmt="html", disable_numparse=True)
-        failed = f"<pre>{html.escape(self.message())}</pre>" if self.failures else ""
+        failed = f"<pre>{html.escape(self.message())}</pre>" if self._speaks else ""
         return f"<p>{html.escape(self.summary)}</p>{failed}\n{table}"
 
 

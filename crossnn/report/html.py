@@ -129,7 +129,8 @@ def _colour(text: str) -> str:
 
 def _numeric(table: Table) -> Sequence[bool]:
     """Which columns hold numbers alone, and read best aligned to the right."""
-    columns = zip(*table.rows, strict=False) if table.rows else ()
+    longest = max(map(len, [table.headers, *table.rows]))
+    columns = [[row[place] for row in table.rows if place < len(row)] for place in range(longest)]
     return [any(cells) and all(re.fullmatch(r"[-+]?[\d.]*(e[-+]?\d+)?%?|-|never", one) for one in cells)
             for cells in columns]  # fmt: skip
 

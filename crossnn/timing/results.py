@@ -159,6 +159,7 @@ def contests(
     return [
         _contest(groups.get(key, []), missing.get(key, []), ceilings, base)
         for key in dict.fromkeys([*groups, *missing])
+        if missing.get(key) or not all(one.prepared.again for one in groups[key])  # a base's twin alone is no contest
     ]
 
 
