@@ -17,6 +17,7 @@ import sys
 import textwrap
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -318,11 +319,30 @@ class Numbers(doctest.OutputChecker):
 
 def test_the_python_examples_print_what_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    examples = doctest.DocTestParser().get_doctest("".join(blocks("python")), {}, "README.md", str(README), 0)
+    sessions = "\n".join(block for block in blocks("python") if ">>>" in block)
+    examples = doctest.DocTestParser().get_doctest(sessions, {}, "README.md", str(README), 0)
     assert len(examples.examples) >= 5
     report: list[str] = []
     result = doctest.DocTestRunner(Numbers(), verbose=False).run(examples, out=report.append)
     assert not result.failed, "".join(report)
+
+
+@pytest.mark.slow
+def test_the_ported_example_fails_as_shown(tmp_path: Path, require: Callable[[str], None]) -> None:
+    """The test of somebody's own suite, with the imports that everyone writes."""
+    require("torch")
+    (source,) = (block for block in blocks("python") if block.startswith("# test_norm.py"))
+    (tmp_path / "test_norm.py").write_text("import numpy as np\nimport torch\n" + source, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_norm.py"], cwd=tmp_path,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout
+    (shown,) = (block for block in blocks("text") if block.startswith("E   port"))
+    printed = normalised(done.stdout)
+    whole = [line for line in shown.splitlines() if "..." not in line and line.startswith("E")]
+    assert len(whole) >= 4
+    assert not [line for line in normalised("\n".join(whole)) if line not in printed], done.stdout
 
 
 # Every file says what it is.
