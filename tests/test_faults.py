@@ -4,7 +4,6 @@ is `python tests/faults.py --kills 200`."""
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,13 +19,11 @@ RUN = ("run", "bowl", "--backend", "numpy")
 def crossnn(*words: str, cwd: Path, environment: Mapping[str, str] | None = None, limit: int = 0) -> tuple[int, str]:
     """Exit code and standard error of a command; `limit` is the size beyond which no file may grow."""
 
-    def limited() -> None:
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+    code = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    start = ["-c", code + "runpy.run_module('crossnn', run_name='__main__')"] if limit else ["-m", "crossnn"]
     done = subprocess.run(
-        [sys.executable, "-m", "crossnn", *words], cwd=cwd, env={**os.environ, **(environment or {})}, timeout=300,
-        capture_output=True, text=True, check=False, preexec_fn=limited,
+        [sys.executable, *start, *words], cwd=cwd, env={**os.environ, **(environment or {})}, timeout=300,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr
 

@@ -602,7 +602,8 @@ def test_without_a_name_the_main_questions_are_asked(everything: bool, wanted: s
         "backend": ("numpy",), "mode": (), "dtype": (), "device": (), "implementation": (), "seeds": 1, "jobs": 1,
         "threads": 1, "timeout": 600.0, "json_file": None,
     }  # fmt: skip
-    cells, kinds, _ = _plan([], [], select(options), True, everything)
+    cells, rows = _plan([], [], select(options), True, everything)
+    kinds = {row.name: row.kind for row in rows}
     asked = {cell.spec for cell in cells if cell.task == "question"}
     assert asked == {row.name for row in ROWS if row.name in wanted and {"numpy", "all"} & set(row.backends)}
     assert not {cell.spec for cell in cells if cell.task != "question" and kinds[cell.spec] == "question"}

@@ -61,7 +61,7 @@ def _conventions(rows: Sequence[Row]) -> str:
     from crossnn.runs.findings import Convention
     from crossnn.runs.wire import Result
 
-    cells = convention_cells(backends=[name for name, one in registry.backends().items() if not one.missing])
+    asked = convention_cells(backends=[name for name, one in registry.backends().items() if not one.missing])
     found: dict[str, list[Convention]] = {}
     failed: list[str] = []
 
@@ -69,13 +69,13 @@ def _conventions(rows: Sequence[Row]) -> str:
         found[done.cell.key] = [one for one in results if isinstance(one, Convention)]
         failed.extend(f"{one.backend} {one.spec}: {one.message}" for one in results if isinstance(one, Record))
 
-    with watch(cells) as progress:
-        runner.run(cells, keep, progress=progress)
+    with watch(asked) as progress:
+        runner.run(asked, keep, progress=progress)
     lines = []
-    for block in convention_blocks([one for cell in cells for one in found.get(cell.key, ())]):
+    for block in convention_blocks([one for cell in asked for one in found.get(cell.key, ())]):
         match block:
-            case Table(headers, rows):
-                lines.append(plain_table(headers, rows))
+            case Table(headers, cells):
+                lines.append(plain_table(headers, cells))
             case Heading(_, text) | Text(text):
                 lines.append(text)
     if failed:
@@ -103,7 +103,7 @@ def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
     if kind is not None and kind.endswith(".toml"):
         files, kind = (kind, *files), None
     rows = list(load_catalogue(files).rows.values())
-    if kind in TABLES:
+    if kind is not None and kind in TABLES:
         click.echo(TABLES[kind](rows))
         return
     kinds = list(dict.fromkeys(str(row.kind) for row in rows))
