@@ -9,17 +9,18 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special
 
-from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Row, Table, keywords
 
-from .jax_rows import Row, Rows, known, public, row
+from .jax_rows import known, public, row
 
 
 def _with(call: str, when: Mapping[str, Any] | None = None, **options: str) -> Row:
     """A function some of whose keywords are our settings."""
 
     def make(knobs: Knobs) -> Any:
-        given = {theirs: knobs[ours] for theirs, ours in options.items()}
-        return lambda x: public(call)(x, **given)
+        named = keywords(knobs, None, options)
+        return lambda x: public(call)(x, **named)
 
     return row(call, when=when, make=make)
 
@@ -34,16 +35,12 @@ def _heaviside(knobs: Knobs) -> Any:
     return lambda x: jnp.heaviside(x, knobs["at_zero"])
 
 
-def _log_softmax(x: Tensor) -> Tensor:
-    return x - jax.nn.logsumexp(x, axis=-1, keepdims=True)
-
-
 _SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
 _OF_ONE = """softsign=jax.nn.soft_sign softplus=jax.nn.softplus mish=jax.nn.mish hard_swish=jax.nn.hard_swish
 silu=jax.nn.silu identity=jax.nn.identity log_sigmoid=jax.nn.log_sigmoid relu=jax.nn.relu relu6=jax.nn.relu6
 sigmoid=jax.nn.sigmoid tanh=jax.nn.tanh hard_tanh=jax.nn.hard_tanh arctan=jax.numpy.arctan exponential=jax.numpy.exp"""
 """Specification and function of one argument."""
-_FURTHER: Rows = {
+_FURTHER: Table = {
     "sigmoid": (row("jax.lax.logistic"), row("jax.scipy.special.expit")),
     "tanh": (row("jax.numpy.tanh"), row("jax.lax.tanh")),
     "hard_tanh": (row("jax.numpy.clip(x, -1, 1)", lambda x: jnp.clip(x, -1, 1)),
@@ -56,7 +53,7 @@ _FURTHER: Rows = {
     "softplus": (row("jax.numpy.logaddexp(x, 0)", lambda x: jnp.logaddexp(x, 0)),),
 }  # fmt: skip
 
-ACTIVATIONS: Rows = {
+ACTIVATIONS: Table = {
     **{name: (row(call), *_FURTHER.get(name, ())) for name, _, call in
        (one.partition("=") for one in _OF_ONE.split())},
     "heaviside": (row("jax.numpy.heaviside", make=_heaviside),),
@@ -69,8 +66,7 @@ ACTIVATIONS: Rows = {
     "squareplus": (_with("jax.nn.squareplus", b="b"),),
     "gelu": (_gelu,),
     "softmax": (row("jax.nn.softmax", axis=-1), row("jax.scipy.special.softmax", axis=-1)),
-    "log_softmax": (row("jax.nn.log_softmax", axis=-1), row("jax.scipy.special.log_softmax", axis=-1),
-                    row("x - jax.nn.logsumexp(x)", _log_softmax)),
+    "log_softmax": (row("jax.nn.log_softmax", axis=-1), row("jax.scipy.special.log_softmax", axis=-1)),
     "glu": (row("jax.nn.glu", when={"gate": "sigmoid"}),),
 }  # fmt: skip
 """What jax.nn has no function for, such as the gates of glu but the first, runs as the formula."""

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Row, Rows, fits
 
-from .jax_rows import Row, known, public
+from .jax_rows import known, public
 
 Drawn = tuple[dict[str, np.ndarray], np.ndarray]
 Shape = tuple[int, ...]
@@ -42,7 +43,7 @@ def _row(call: str, draw: str, make: Make, when: dict[str, Any] | None = None) -
 
     def of(dtype: Callable[[], Any]) -> Row:
         def bind(knobs: Knobs) -> Native | None:
-            if not all(knobs.get(name, value) == value for name, value in (when or {}).items()) or not known(call):
+            if not fits(knobs, when or {}) or not known(call):
                 return None
             initializer = make(public(call.partition("(")[0]), knobs)
 
@@ -120,6 +121,6 @@ _TABLE: dict[str, tuple[Callable[[Any], Row], ...]] = {
 }  # fmt: skip
 
 
-def rows(name: str, dtype: Callable[[], Any]) -> tuple[Row, ...]:
+def rows(name: str, dtype: Callable[[], Any]) -> Rows:
     """The rows of this specification, for parameters of the dtype that JAX was started with."""
     return tuple(one(dtype) for one in _TABLE.get(name, ()))

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax.experimental import rnn
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Rows, Table
 
-from .jax_rows import Row, Rows, row
+from .jax_rows import row
 
 _AXES: Mapping[int, tuple[str, str, str]] = {
     1: ("NWC", "WIO", "NWC"),
@@ -102,7 +103,7 @@ def _average_pool(knobs: Knobs) -> Native:
 
 def _standardized(
     axes: Callable[[int], tuple[int, ...]], when: Mapping[str, Any] | None = None, grouped: bool = False
-) -> tuple[Row, ...]:
+) -> Rows:
     """jax.nn.standardize, then scaled; `axes` are those that share a mean, by the number of axes. Newer versions offer
     an algorithm of two passes."""
 
@@ -187,7 +188,7 @@ def _attention(knobs: Knobs) -> Native:
     return Native("jax.nn.dot_product_attention", attend)
 
 
-LAYERS: Rows = {
+LAYERS: Table = {
     "flatten": (row("jax.lax.collapse", lambda p, x: jax.lax.collapse(x, 1)),),
     "reshape": (row("jax.lax.reshape", make=lambda h: lambda p, x: jax.lax.reshape(x, (len(x), *h["target_shape"]))),),
     "permute": (row("jax.lax.transpose", make=lambda h: lambda p, x: jax.lax.transpose(x, (0, *h["order"]))),),

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special
 
-from crossnn.adapter import Knobs, Tensor
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Rows, Table, fits, keywords
 
-from .jax_rows import Row, Rows, public, row
+from .jax_rows import public, row
 
 Arguments = Callable[..., tuple[Tensor, ...]]
 
@@ -56,18 +57,31 @@ def _loss(
 
     def bind(knobs: Knobs) -> Callable[..., Tensor]:
         own = make(knobs) if make else function or public(call.partition("(")[0])
-        given = {**(fixed or {}), **{theirs: knobs[ours] for theirs, ours in options.items()}}
+        named = keywords(knobs, fixed, options)
         by, weights = knobs.get("reduction", "mean"), knobs.get("weights")
 
         def loss(*inputs: Tensor) -> Tensor:
             *rest, weight = inputs if weights else (*inputs, None)
             if weight is not None and weights == "class":
                 weight = _of_samples(weight, rest[-1])
-            return reduced(own(*(arguments(*rest) if arguments else rest), **given), by, weight)
+            return reduced(own(*(arguments(*rest) if arguments else rest), **named), by, weight)
 
         return loss
 
     return row(call, when=when, make=bind)
+
+
+def _further(*rows: Row) -> Rows:
+    """Variants, as they are and averaged: other reductions and weights are written here, and judged with the first."""
+
+    def of(row: Row) -> Row:
+        def bind(knobs: Knobs) -> Native | None:
+            fitting = fits(knobs, {"reduction": ("mean", "none"), "weights": ""})
+            return row(knobs) if fitting else None
+
+        return bind
+
+    return tuple(map(of, rows))
 
 
 def _smoothed(knobs: Knobs) -> Callable[..., Tensor]:
@@ -112,7 +126,7 @@ _BINARY, _SOFTMAX = "optax.losses.sigmoid_binary_cross_entropy", "optax.losses.s
 _FOCAL, _COSINE = "optax.losses.sigmoid_focal_loss", "optax.losses.cosine_similarity"
 _PLAIN = {"clip": "none"}
 
-LOSSES: Rows = {
+LOSSES: Table = {
     "mse": (_loss("optax.losses.squared_error"),),
     "half_squared_error": (_loss("optax.losses.l2_loss"),),
     "rmse": (_loss("optax.safe_root_mean_squares(y - t, 0)", function=_rms),),
@@ -121,7 +135,7 @@ LOSSES: Rows = {
     "log_cosh": (_loss("optax.losses.log_cosh"),),
     "binary_crossentropy_logits": (
         _loss(_BINARY),
-        _loss(f"{_FOCAL}(gamma=0)", fixed={"gamma": 0.0}),
+        *_further(_loss(f"{_FOCAL}(gamma=0)", fixed={"gamma": 0.0})),
     ),
     "balanced_binary_crossentropy_logits": (
         _loss(f"{_FOCAL}(alpha=, gamma=0)", alpha="beta", fixed={"gamma": 0.0}),
@@ -131,25 +145,32 @@ LOSSES: Rows = {
     "perceptron_loss": (_loss("optax.losses.perceptron_loss"),),
     "logistic_margin": (
         _loss(f"{_BINARY}(y, (t + 1)/2)", arguments=lambda y, t: (y, (t + 1) / 2)),
-        _loss("jax.nn.softplus(-t*y)", function=lambda y, t: jax.nn.softplus(-t * y)),
-        _loss("jax.numpy.logaddexp(0, -t*y)", function=lambda y, t: jnp.logaddexp(0, -t * y)),
+        *_further(
+            _loss("jax.nn.softplus(-t*y)", function=lambda y, t: jax.nn.softplus(-t * y)),
+            _loss("jax.numpy.logaddexp(0, -t*y)", function=lambda y, t: jnp.logaddexp(0, -t * y)),
+        ),
     ),
     "categorical_crossentropy_logits": (
         _loss(_SOFTMAX),
-        _loss("optax.losses.safe_softmax_cross_entropy"),
-        _loss("optax.losses.poly_loss_cross_entropy(epsilon=0)", fixed={"epsilon": 0.0}),
-        _loss("optax.losses.ranking_softmax_loss(reduce_fn=None)", fixed={"reduce_fn": None}),
+        *_further(
+            _loss("optax.losses.safe_softmax_cross_entropy"),
+            _loss("optax.losses.poly_loss_cross_entropy(epsilon=0)", fixed={"epsilon": 0.0}),
+            _loss("optax.losses.ranking_softmax_loss(reduce_fn=None)", fixed={"reduce_fn": None}),
+        ),
     ),
     "smoothed_crossentropy_logits": (_loss(f"{_SOFTMAX}(y, optax.losses.smooth_labels(t))", make=_smoothed),),
     "sparse_categorical_crossentropy_logits": (
         _loss("optax.losses.softmax_cross_entropy_with_integer_labels"),
-        _loss(f"{_SOFTMAX}(y, jax.nn.one_hot(t))", arguments=_one_hot),
+        *_further(_loss(f"{_SOFTMAX}(y, jax.nn.one_hot(t))", arguments=_one_hot)),
     ),
     "kl_divergence": (
         _loss("optax.losses.kl_divergence", _PLAIN, arguments=_logarithms),
-        _loss("optax.losses.kl_divergence_with_log_targets", _PLAIN, arguments=lambda y, t: (jnp.log(y), jnp.log(t))),
-        _loss("jax.scipy.special.rel_entr(t, y)", _PLAIN,
-              function=lambda y, t: jnp.sum(jax.scipy.special.rel_entr(t, y), axis=-1)),
+        *_further(
+            _loss("optax.losses.kl_divergence_with_log_targets", _PLAIN,
+                  arguments=lambda y, t: (jnp.log(y), jnp.log(t))),
+            _loss("jax.scipy.special.rel_entr(t, y)", _PLAIN,
+                  function=lambda y, t: jnp.sum(jax.scipy.special.rel_entr(t, y), axis=-1)),
+        ),
     ),
     "dice": (
         _loss("optax.losses.binary_dice_loss", {"eps_above": True, "squared": False}, make=_binary_dice),

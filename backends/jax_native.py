@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Table, bound
 
 from .jax_functions import ACTIVATIONS
 from .jax_initializers import rows as initializer_rows
 from .jax_layers import LAYERS
 from .jax_losses import LOSSES
 from .jax_outer import CLIPPINGS, CONSTRAINTS, METRICS, REGULARIZERS
-from .jax_rows import Rows, bound
 from .jax_schedules import SCHEDULES
 
 OPTAX = importlib.util.find_spec("optax") is not None
 
-TABLE: Mapping[str, Rows] = {
+TABLE: Mapping[str, Table] = {
     "activation": ACTIVATIONS,
     "loss": LOSSES,
     "regularizer": REGULARIZERS,

@@ -13,7 +13,11 @@ import numpy as np
 from crossnn.adapter import Native, Opened, Tensor
 from crossnn.errors import BackendError
 from crossnn.identify import own
-from crossnn.identify.calls import Call, bound, parse_call, resolve, signature_of
+from crossnn.identify.calls import Call, parse_call, resolve
+from crossnn.identify.own_optimizer import RATE
+from crossnn.identify.own_source import arguments, numbers
+from crossnn.identify.signatures import bound, signature_of
+from crossnn.identify.trying import tried
 
 Arrays = Mapping[str, np.ndarray]
 RATES = ("learning_rate", "max_learning_rate")
@@ -42,12 +46,16 @@ def opened(tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.
     optax's losses, else an activation."""
     if own.is_own(text):
         found = own.load(text)
-        made = None if own.required(found) else own.made(found)
+        made = own.made(text, found)
         if _is_transformation(made):
-            settings = {name: value for name, value in own.numbers(found).items() if "the number" not in name}
-            rate = next((name for name in own.RATE if name in settings), None)
+            settings = numbers(found)
+            rate = next((name for name in RATE if name in arguments(found)), None)
             return _optimizer(
                 tensor, array, text, settings, lambda lr: found(**({} if lr is None or rate is None else {rate: lr}))
+            )
+        if made is not None:
+            raise BackendError(
+                f"{text} makes {type(made).__name__}; jax opens a transformation of gradients or a function"
             )
         return own.opened(text, found, "", tensor, array)
     call = parse_call(text)
@@ -57,7 +65,7 @@ def opened(tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.
         settings = {("learning_rate" if name in RATES else name): value for name, value in rest.items()}
         if not _rates(call, rest):
             settings.pop("learning_rate", None)
-        make = own.tried(call.name, lambda: _made(call, None))
+        make = tried(call.name, lambda: _made(call, None))
         if not _is_transformation(make):
             raise BackendError(f"{call.name} makes {type(make).__name__}: no transformation of gradients, and no loss")
         return _optimizer(tensor, array, str(call), settings, lambda lr: _made(call, lr))

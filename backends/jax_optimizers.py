@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import fits
 
 from .jax_rows import known
 

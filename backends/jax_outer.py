@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from crossnn.adapter import Knobs, Tensor
+from crossnn.bindings import Row, Table
 
-from .jax_rows import Row, Rows, public, row
+from .jax_rows import public, row
 
 Gradients = Mapping[str, Tensor]
 
@@ -41,7 +42,7 @@ def _elastic(knobs: Knobs) -> Callable[[Tensor], Tensor]:
     return lambda w: knobs["l1"] * _norm(w, 1) + knobs["l2"] * _norm(w, 2)
 
 
-REGULARIZERS: Rows = {
+REGULARIZERS: Table = {
     "l1": (_penalty("rate*optax.tree.norm(w, ord=1)", lambda w: _norm(w, 1)),),
     "l2": (
         _penalty("rate*sum(optax.losses.l2_loss(w))", lambda w: jnp.sum(public("optax.losses.l2_loss")(w)),
@@ -61,7 +62,7 @@ def _kept_nonnegative(w: Tensor) -> Tensor:
     return public("optax.apply_updates")(w, updates)
 
 
-CONSTRAINTS: Rows = {
+CONSTRAINTS: Table = {
     "non_negative": (
         row("optax.projections.projection_non_negative"),
         row("optax.projections.projection_box(w, 0, inf)",
@@ -87,7 +88,7 @@ def _overlap(share: float) -> Callable[[Tensor, Tensor], Tensor]:
     return found
 
 
-METRICS: Rows = {
+METRICS: Table = {
     "mean_squared_error": (
         row("optax.losses.squared_error", lambda y, t: jnp.mean(public("optax.losses.squared_error")(y, t))),
     ),
@@ -134,7 +135,7 @@ def _one_example(knobs: Knobs) -> Callable[[Gradients], Gradients]:
 
 
 _FREE = {"guarded": False}
-CLIPPINGS: Rows = {
+CLIPPINGS: Table = {
     "clip_by_value": (
         row("optax.clip", make=_transforming("optax.clip")),
         row("optax.tree.clip", make=lambda h: lambda g: public("optax.tree.clip")(g, -h["limit"], h["limit"])),

@@ -13,11 +13,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crossnn.adapter import Knobs, Native, fits
-
-Row = Callable[[Knobs], Native | None]
-Rows = Mapping[str, tuple[Row, ...]]
-"""Specification -> what computes it: the first that these settings allow is the native, the others are variants."""
+from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Row, fits
 
 _NAME = re.compile(r"(?:jax|optax)(?:\.\w+)+")
 _CALL = re.compile(rf"({_NAME.pattern})\(([^()]*)\)")
@@ -70,13 +67,3 @@ def row(
         return Native(call, function or functools.partial(public(call.partition("(")[0]), **options))
 
     return bind
-
-
-def bound(rows: tuple[Row, ...], knobs: Knobs) -> list[Native]:
-    """What these settings allow, in order, each call once."""
-    found: dict[str, Native] = {}
-    for one in rows:
-        native = one(knobs)
-        if native is not None:
-            found.setdefault(native.call, native)
-    return list(found.values())

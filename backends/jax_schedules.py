@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from crossnn.adapter import Knobs
+from crossnn.bindings import Row, Table
 
-from .jax_rows import Row, Rows, public, row
+from .jax_rows import public, row
 
 Rates = Callable[[np.ndarray], np.ndarray]
 
@@ -106,7 +107,7 @@ def _warm_decay(h: Knobs, make: Any) -> Any:
 
 
 _STAYS = {"beyond": "stays"}
-SCHEDULES: Rows = {
+SCHEDULES: Table = {
     "constant": (_schedule("optax.schedules.constant_schedule", lambda h, make: make(h["lr"])),),
     "step_decay": (
         _schedule("optax.schedules.exponential_decay(staircase=True)", _decay),

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, Params, Tensor, fits
+from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Rows, Table, When, fits
 
-from .tensorflow_rows import BUILT, PASSED, Row, Rows, When
+from .tensorflow_rows import BUILT, PASSED
 
 Function = Callable[..., Tensor]
 
@@ -51,7 +52,7 @@ FORMATS = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 """Named, since without a name what fits any rank fails in three dimensions."""
 
 
-def _conv(rank: int) -> tuple[Row, ...]:
+def _conv(rank: int) -> Rows:
     def own(k: Knobs, p: Params, x: Tensor) -> Tensor:
         strides, dilations = (k["strides"], k["dilation"])
         if rank == 1:
@@ -136,7 +137,7 @@ def _transposed_ops(k: Knobs, p: Params, x: Tensor) -> Tensor:
     return keras.ops.conv_transpose(x, p["kernel"], int(k["stride"]), k["padding"]) + p["bias"]
 
 
-def _pools(kind: str, rank: int) -> tuple[Row, ...]:
+def _pools(kind: str, rank: int) -> Rows:
     """Padding is never averaged. What TensorFlow lacks, Keras's layers lack too: see there."""
     short, keras_name = {"max": ("max", "max"), "average": ("avg", "average")}[kind]
 
@@ -198,7 +199,7 @@ def _shape(k: Knobs, x: Tensor) -> tuple[int, ...]:
     return (x.shape[0], *(int(one) for one in k["target_shape"]))
 
 
-CALLS: Rows = {
+CALLS: Table = {
     "dense": (_call("tf.nn.bias_add(tf.matmul(...))", _dense, {"use_bias": True}),),
     "flatten": (_call("tf.reshape", lambda k, p, x: tf.reshape(x, (x.shape[0], -1))),),
     "reshape": (_call("tf.reshape", lambda k, p, x: tf.reshape(x, _shape(k, x))),),

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 
 from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Table
 
-from .tensorflow_rows import PASSED, Row, Rows, function, made
+from .tensorflow_rows import PASSED, function, made
 
 
 def _keras(name: str, modes: tuple[str, ...] = (), **ours: Any) -> tuple[Row, Row]:
@@ -42,7 +43,7 @@ _SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
 _LAST = {"axis": -1}
 _SIXTH = {"slope": "sixth"}
 
-ACTIVATIONS: Rows = {
+ACTIVATIONS: Table = {
     "identity": (
         function("keras.activations.linear"), function("tf.identity"), made("keras.layers.Identity", modes=PASSED),
     ),

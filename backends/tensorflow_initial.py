@@ -12,9 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from crossnn.adapter import Knobs, Native, fits
-
-from .tensorflow_rows import Row, Rows, When, options
+from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Row, Table, When, fits, keywords
 
 _PLAIN: Mapping[str, Callable[[int], keras.initializers.Initializer]] = {
     "u": lambda seed: keras.initializers.RandomUniform(0.0, 1.0, seed=seed),
@@ -34,7 +33,7 @@ def _initializer(
     def bind(knobs: Knobs) -> Native | None:
         if not fits(knobs, when or {}):
             return None
-        given = options(knobs, fixed, ours)
+        given = keywords(knobs, fixed, ours)
         seeded = name not in ("Zeros", "Ones", "Constant")
 
         def initial(shape: tuple[int, ...], seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -69,7 +68,7 @@ def _normal(name: str, scale: float, mode: str) -> tuple[Row, Row, Row]:
     )
 
 
-INITIALIZERS: Rows = {
+INITIALIZERS: Table = {
     "zeros": (_initializer("Zeros"),),
     "ones": (_initializer("Ones"),),
     "constant_fill": (_initializer("Constant", value="value"),),
@@ -139,7 +138,7 @@ def _listed(k: Knobs) -> Mapping[str, Any]:
     }
 
 
-SCHEDULES: Rows = {
+SCHEDULES: Table = {
     "step_decay": (
         _schedule("ExponentialDecay", _decay("gamma", staircase=True), shown="(staircase=True)"),
         _schedule("PiecewiseConstantDecay", _listed),

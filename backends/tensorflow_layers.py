@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
-
-from .tensorflow_rows import Row, Rows
+from crossnn.bindings import Row, Table
 
 Weights = Callable[[Params, Knobs], list[Tensor]]
 
@@ -216,7 +215,7 @@ _SINGLE: Mapping[str, Row] = {
     ),
 }  # fmt: skip
 
-LAYERS: Rows = {
+LAYERS: Table = {
     **{name: (row,) for name, row in _SINGLE.items()},
     "dense": (
         keras_layer(

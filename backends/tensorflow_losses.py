@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Table, When, fits, keywords
 
-from .tensorflow_rows import PASSED, Row, Rows, When, named, options
+from .tensorflow_rows import PASSED, named
 
 EPSILON = 1e-7
 """keras.config.epsilon(), which no loss takes as an argument."""
@@ -39,7 +40,7 @@ def _class(
         by, weights_of = knobs.get("reduction", "mean"), knobs.get("weights")
         if by not in names or not fits(knobs, when or {}):
             return None
-        loss = getattr(keras.losses, name)(reduction=names[by], **options(knobs, fixed, ours))
+        loss = getattr(keras.losses, name)(reduction=names[by], **keywords(knobs, fixed, ours))
 
         def call(y: Tensor, t: Tensor, weights: Tensor | None = None) -> Tensor:
             if weights_of == "class":
@@ -62,7 +63,7 @@ def _plain(
         by = knobs.get("reduction", "mean")
         if by not in reducers or knobs.get("weights") or not fits(knobs, when or {}):
             return None
-        bound, reduce = options(knobs, fixed, ours), REDUCERS[by]
+        bound, reduce = keywords(knobs, fixed, ours), REDUCERS[by]
         return Native(call + shown, lambda y, t: reduce(own(t, y, **bound)), modes)
 
     return bind
@@ -104,7 +105,7 @@ _VECTORS = ("mean", "sum", "none")
 _FOCAL: When = {"alpha": "alpha", "gamma": "gamma"}
 _OVERLAP = {"eps": EPSILON, "eps_above": False}
 
-LOSSES: Rows = {
+LOSSES: Table = {
     "mse": (*_keras("MeanSquaredError mean_squared_error"), _plain("tf.math.squared_difference")),
     "mae": _keras("MeanAbsoluteError mean_absolute_error"),
     "huber": _keras("Huber huber", delta="delta"),
@@ -118,6 +119,10 @@ LOSSES: Rows = {
     "binary_crossentropy_logits": (
         *_keras("BinaryCrossentropy binary_crossentropy", fixed=LOGITS, shown="(from_logits=True)"),
         _plain("tf.nn.sigmoid_cross_entropy_with_logits"),
+        *_keras(
+            "BinaryFocalCrossentropy binary_focal_crossentropy", fixed={**LOGITS, "gamma": 0.0},
+            shown="(from_logits=True, gamma=0)",
+        ),
         _plain("keras.ops.binary_crossentropy", fixed=LOGITS, shown="(from_logits=True)", modes=PASSED),
     ),
     "weighted_binary_crossentropy_logits": (

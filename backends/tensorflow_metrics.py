@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Table, When, fits, keywords
 
-from .tensorflow_rows import PASSED, Row, Rows, When, named, options
+from .tensorflow_rows import PASSED, named
 
 
 def _metric(
@@ -27,7 +28,7 @@ def _metric(
         more = given(knobs) if given else {}
         if not fits(knobs, when or {}) or more is None:
             return None
-        metric = kind(**options(knobs, fixed, ours), **more)
+        metric = kind(**keywords(knobs, fixed, ours), **more)
 
         def value(y: Tensor, t: Tensor) -> Tensor:
             targets, predictions = shaped(t), shaped(y)
@@ -86,7 +87,7 @@ def _confusion(knobs: Knobs) -> Native:
 _SHARE = {"undefined": 0.0}
 _THRESHOLD: When = {"threshold": "threshold"}
 
-METRICS: Rows = {
+METRICS: Table = {
     "categorical_accuracy": (
         _metric("CategoricalAccuracy"), _function("keras.metrics.categorical_accuracy"),
     ),

@@ -3,11 +3,12 @@ that formula. Nothing is repaired: where Keras rounds a hyper-parameter to float
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
 from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Table, bound
 
 from . import tensorflow_optimizers
 from .tensorflow_calls import CALLS
@@ -17,10 +18,9 @@ from .tensorflow_layers import LAYERS
 from .tensorflow_losses import LOSSES
 from .tensorflow_metrics import METRICS
 from .tensorflow_penalties import CLIPPINGS, CONSTRAINTS, REGULARIZERS
-from .tensorflow_rows import Rows
 from .tensorflow_sequences import SEQUENCES
 
-TABLES: Mapping[str, Sequence[Rows]] = {
+TABLES: Mapping[str, Sequence[Table]] = {
     "activation": (ACTIVATIONS,),
     "loss": (LOSSES,),
     "regularizer": (REGULARIZERS,),
@@ -36,19 +36,19 @@ TABLES: Mapping[str, Sequence[Rows]] = {
 
 def native(dtype: str, kind: str, name: str, knobs: Knobs) -> Native | None:
     """The implementation of this specification that a user would call first, where these knobs are what it does."""
-    return next(_all(dtype, kind, name, knobs), None)
+    found = _all(dtype, kind, name, knobs)
+    return found[0] if found else None
 
 
 def variants(dtype: str, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
     """Other functions and classes that compute the same."""
-    return tuple(_all(dtype, kind, name, knobs))[1:]
+    return _all(dtype, kind, name, knobs)[1:]
 
 
-def _all(dtype: str, kind: str, name: str, knobs: Knobs) -> Iterator[Native]:
+def _all(dtype: str, kind: str, name: str, knobs: Knobs) -> Sequence[Native]:
     """Keras takes its working dtype from globals, floatx and, for layers, a policy, when an object is made."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     if kind == "optimizer":
-        yield from tensorflow_optimizers.natives(dtype, name, knobs)
-    rows = [row for table in TABLES.get(kind, ()) for row in table.get(name, ())]
-    yield from (one for one in (row(knobs) for row in rows) if one is not None)
+        return tensorflow_optimizers.natives(dtype, name, knobs)
+    return bound(tuple(row for table in TABLES.get(kind, ()) for row in table.get(name, ())), knobs)

@@ -12,7 +12,10 @@ import tensorflow as tf
 from crossnn.adapter import Native, Opened, Tensor
 from crossnn.errors import BackendError
 from crossnn.identify import own
-from crossnn.identify.calls import bound, parse_call, resolve, signature_of
+from crossnn.identify.calls import parse_call, resolve
+from crossnn.identify.own_source import numbers
+from crossnn.identify.signatures import bound, signature_of
+from crossnn.identify.trying import tried
 
 Arrays = Mapping[str, np.ndarray]
 Make = Callable[[], Any]
@@ -45,27 +48,22 @@ def opened(
     keras.config.set_floatx(dtype)
     if own.is_own(text):
         found = own.load(text)
-        made = None if own.required(found) else own.made(found)
+        made = own.made(text, found)
+        if made is None:
+            return own.opened(text, found, "", tensor, array)
         if isinstance(made, keras.optimizers.Optimizer):
-            return _optimizer(dtype, array, text, made.get_config(), found)
-        return own.opened(text, found, "", tensor, array)
+            return _optimizer(dtype, array, text, {**numbers(found), **made.get_config()}, found)
+        return _object(dtype, text, numbers(type(made)), made)
     call = parse_call(text)
     name = call.name.removeprefix("tensorflow.")
     found = resolve(f"tf.{name}" if name != call.name else name, NAMESPACES)
     if isinstance(found, type):
         settings, given = bound(found, call)
         free = {key: value for key, value in settings.items() if key not in ("name", "dtype", "kwargs")}
-        made = own.tried(call.name, lambda: found(**given))
+        made = tried(call.name, lambda: found(**given))
         if isinstance(made, keras.optimizers.Optimizer):
             return _optimizer(dtype, array, str(call), free, lambda: found(**given))
-        if isinstance(made, keras.losses.Loss):
-            made.dtype_policy = keras.DTypePolicy(dtype)
-            return Opened("loss", free, Native(str(call), lambda y, t: made(t, y)))
-        if isinstance(made, keras.regularizers.Regularizer):
-            return Opened("regularizer", free, Native(str(call), made))
-        if isinstance(made, keras.layers.Layer):
-            return Opened("activation", free, Native(str(call), made))
-        raise BackendError(f"{call.name} makes {type(made).__name__}: no optimizer, loss, activation or regularizer")
+        return _object(dtype, str(call), free, made)
     signature = signature_of(found)
     names = list(signature.parameters) if signature else ["x"]
     loss = "y_true" in names or "labels" in names
@@ -80,6 +78,18 @@ def opened(
     if "labels" in names:
         return Opened("loss", settings, Native(str(call), lambda y, t: found(labels=t, logits=y, **given)))
     return Opened("loss", settings, Native(str(call), lambda y, t: found(t, y, **given)))
+
+
+def _object(dtype: str, text: str, settings: Mapping[str, Any], made: Any) -> Opened:
+    """A loss, a regularizer or a layer."""
+    if isinstance(made, keras.losses.Loss):
+        made.dtype_policy = keras.DTypePolicy(dtype)
+        return Opened("loss", settings, Native(text, lambda y, t: made(t, y)))
+    if isinstance(made, keras.regularizers.Regularizer):
+        return Opened("regularizer", settings, Native(text, made))
+    if isinstance(made, keras.layers.Layer):
+        return Opened("activation", settings, Native(text, made))
+    raise BackendError(f"{text} makes {type(made).__name__}: no optimizer, loss, activation or regularizer")
 
 
 def _optimizer(

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, fits
+from crossnn.adapter import Knobs, Native
+from crossnn.bindings import fits
 
 MODES = ("eager", "graph", "xla")
 """Ways of running an update: as it is, in a graph, compiled by XLA."""

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, Params, Tensor, fits
+from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Table, When, fits
 
-from .tensorflow_rows import PASSED, Row, Rows, When, made
+from .tensorflow_rows import PASSED, made
 
 EPSILON = 1e-7
 """keras.config.epsilon(), which no constraint takes as an argument."""
@@ -36,7 +37,7 @@ def _activity(knobs: Knobs) -> Native | None:
     return Native("keras.layers.ActivityRegularization", penalty)
 
 
-REGULARIZERS: Rows = {
+REGULARIZERS: Table = {
     "l1": (
         made("keras.regularizers.L1", l1="rate"),
         made("keras.regularizers.L1L2", l1="rate", modes=PASSED, shown="(l1=)"),
@@ -78,7 +79,7 @@ def _divided(call: str, divide: Callable[..., Tensor]) -> Row:
     return bind
 
 
-CONSTRAINTS: Rows = {
+CONSTRAINTS: Table = {
     "non_negative": (made("keras.constraints.NonNeg"),),
     "max_norm": (_constraint("MaxNorm", {"eps": EPSILON, "eps_everywhere": True}, max_value="limit"),),
     "unit_norm": (
@@ -133,7 +134,7 @@ def _globally(knobs: Knobs) -> Native | None:
     return Native("tf.clip_by_global_norm", clipped)
 
 
-CLIPPINGS: Rows = {
+CLIPPINGS: Table = {
     "clip_by_value": (
         _by_optimizer("clipvalue"),
         _each("tf.clip_by_value", lambda g, limit: tf.clip_by_value(g, -limit, limit)),

@@ -4,17 +4,14 @@ is our formula. Of several rows of a specification the first that fits is bound,
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, fits
-
-Row = Callable[[Knobs], Native | None]
-Rows = Mapping[str, tuple[Row, ...]]
-When = Mapping[str, Any]
+from crossnn.adapter import Knobs, Native
+from crossnn.bindings import Row, When, fits, keywords
 
 PASSED = ("eager",)
 """The modes of a call that only passes its arguments on to another one that is bound: once is enough."""
@@ -29,11 +26,6 @@ def named(call: str) -> Any:
     return operator.attrgetter(path)({"tf": tf, "keras": keras}[root])
 
 
-def options(knobs: Knobs, fixed: Mapping[str, Any] | None, ours: Mapping[str, str]) -> dict[str, Any]:
-    """Keywords of a call: `fixed` ones, and those that stand for one of our settings."""
-    return {**(fixed or {}), **{theirs: knobs[name] for theirs, name in ours.items()}}
-
-
 def function(
     call: str, when: When | None = None, fixed: Mapping[str, Any] | None = None, modes: tuple[str, ...] = (),
     shown: str = "", **ours: Any,
@@ -44,7 +36,7 @@ def function(
     def bind(knobs: Knobs) -> Native | None:
         if not fits(knobs, when or {}):
             return None
-        bound = options(knobs, fixed, ours)
+        bound = keywords(knobs, fixed, ours)
         return Native(call + shown, lambda x: own(x, **bound), modes)
 
     return bind
@@ -60,6 +52,6 @@ def made(
     def bind(knobs: Knobs) -> Native | None:
         if not fits(knobs, when or {}):
             return None
-        return Native(call + shown, own(**options(knobs, fixed, ours)), modes)
+        return Native(call + shown, own(**keywords(knobs, fixed, ours)), modes)
 
     return bind

@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 
 from crossnn.adapter import Knobs, Params, Tensor
+from crossnn.bindings import Row, Rows, Table
 
 from .tensorflow_layers import keras_layer, weights_by_name
-from .tensorflow_rows import BUILT, PASSED, Row, Rows
+from .tensorflow_rows import BUILT, PASSED
 
 
 def _embedding(name: str) -> Row:
@@ -22,7 +23,7 @@ def _embedding(name: str) -> Row:
     )
 
 
-def _recurrent(name: str, **options: str) -> tuple[Row, ...]:
+def _recurrent(name: str, **options: str) -> Rows:
     """`options` maps Keras's keywords to our knobs. Variants: steps written out; and a cell in the layer that repeats
     any cell."""
 
@@ -80,7 +81,7 @@ def _attention(use_bias: bool, call: Callable[..., Any]) -> tuple[Row, Row]:
     )
 
 
-SEQUENCES: Rows = {
+SEQUENCES: Table = {
     "embedding": (_embedding("Embedding"), _embedding("ReversibleEmbedding")),
     "simple_rnn": _recurrent("SimpleRNN"),
     "lstm": _recurrent("LSTM"),

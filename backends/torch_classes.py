@@ -6,14 +6,15 @@ memory (device "meta") is enough. Dynamo is not asked to take modules apart that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Table
 
-from .torch_rows import Row, Rows, channels_first, channels_last, filters_first, of_rank, without_advice
+from .torch_rows import channels_first, channels_last, filters_first, of_rank, without_advice
 
 META: dict[str, Any] = {"device": "meta"}
 EAGER = ("eager",)
@@ -151,7 +152,7 @@ def _flatten(make: Callable[..., Any], knobs: Knobs, p: Params, x: Tensor) -> An
     return make()(x)
 
 
-CLASSES: Mapping[str, Rows] = {
+CLASSES: Table = {
     "dense": (_class("Linear", _linear),),
     "flatten": (_class("Flatten", _flatten),),
     "prelu": (_class("PReLU", _prelu),),

@@ -5,13 +5,12 @@ torch.heaviside is missing: it has no derivative, not even 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 
 from crossnn.adapter import Tensor
+from crossnn.bindings import Table
 
-from .torch_rows import Rows, both, functional_of, module_of, plain
+from .torch_rows import both, functional_of, module_of, plain
 
 SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
 LAST = {"dim": -1}
@@ -23,7 +22,7 @@ def _channels(x: Tensor) -> Tensor:
     return found[..., 0, 0]
 
 
-ACTIVATIONS: Mapping[str, Rows] = {
+ACTIVATIONS: Table = {
     "identity": (plain("torch.nn.Identity", torch.nn.Identity()),),
     "sigmoid": (
         plain("torch.sigmoid", torch.sigmoid),

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch.nn import init
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
-
-from .torch_rows import When
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import When, fits
 
 Shape = tuple[int, ...]
 Fill = Callable[[Tensor, torch.Generator, Knobs], Any]

@@ -7,17 +7,18 @@ draws while it learns (dropout, rrelu) has natives in inference alone: the draws
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Table
 
 from .torch_classes import CLASSES
 from .torch_pooling import POOLING
-from .torch_rows import F, Row, Rows, channels_first, channels_last, filters_first, padded, plain, without_advice
+from .torch_rows import F, channels_first, channels_last, filters_first, padded, plain, without_advice
 from .torch_sequences import SEQUENCES
 
 
@@ -155,7 +156,7 @@ def _shared(knobs: Knobs, x: Tensor) -> Tensor:
     return channels_last(functional.dropout1d(channels_first(x), knobs["rate"], training=False))
 
 
-OWN: Mapping[str, Rows] = {
+OWN: Table = {
     "dense": (_dense,),
     "flatten": (plain("torch.flatten", lambda p, x: torch.flatten(x, 1)),),
     "reshape": (
@@ -187,5 +188,5 @@ OWN: Mapping[str, Rows] = {
     "embedding": (plain(f"{F}embedding", lambda p, x: functional.embedding(x, p["table"])),),
     **SEQUENCES,
 }
-LAYERS: Mapping[str, Rows] = {name: (*rows, *CLASSES.get(name, ())) for name, rows in OWN.items()}
+LAYERS: Table = {name: (*rows, *CLASSES.get(name, ())) for name, rows in OWN.items()}
 """Layer -> its rows: functions, then classes."""

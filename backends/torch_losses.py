@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Rows, Table, When, fits, keywords
 
-from .torch_rows import F, Row, Rows, When
+from .torch_rows import F
 
 REDUCTIONS = {"mean": "mean", "sum": "sum", "none": "none"}
 """Our reductions by torch's names."""
@@ -40,7 +41,7 @@ def _loss(
             or (not weights and by not in reductions)
         ):
             return None
-        given = {**(fixed or {}), **{theirs: knobs[ours] for theirs, ours in options.items()}}
+        given = keywords(knobs, fixed, options)
         given["reduction"] = "mean" if weights else reductions[by]
         ready = getattr(torch.nn, name)(**given) if is_class and not weights else None
 
@@ -152,7 +153,7 @@ _OVER_CLASSES: dict[str, Any] = {"weighted": ("class", "weighted_mean")}
 _BATCH_MEAN: dict[str, Any] = {"reductions": {"mean": "batchmean", "sum": "sum"}}
 _COSINE: dict[str, Any] = {"make": _same_direction}
 
-LOSSES: Mapping[str, Rows] = {
+LOSSES: Table = {
     "mse": (_mse, _loss("MSELoss")),
     "mae": _both("l1_loss", "L1Loss"),
     "huber": _both("huber_loss", "HuberLoss", delta="delta"),

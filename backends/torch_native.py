@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Table, bound
 
 from . import torch_averages, torch_initializers, torch_optimizers
 from .torch_functions import ACTIVATIONS
@@ -14,11 +15,10 @@ from .torch_layers import LAYERS
 from .torch_losses import LOSSES
 from .torch_outer import CLIPPINGS, SCHEDULES
 from .torch_penalties import CONSTRAINTS, METRICS, REGULARIZERS
-from .torch_rows import Rows, bound
 
 Make = Callable[[np.ndarray], Tensor]
 
-TABLES: Mapping[str, Mapping[str, Rows]] = {
+TABLES: Mapping[str, Table] = {
     "activation": ACTIVATIONS,
     "loss": LOSSES,
     "layer": LAYERS,

@@ -11,7 +11,10 @@ import torch
 from crossnn.adapter import Native, Opened, Tensor
 from crossnn.errors import BackendError
 from crossnn.identify import own
-from crossnn.identify.calls import Call, bound, parse_call, resolve, signature_of
+from crossnn.identify.calls import parse_call, resolve
+from crossnn.identify.own_source import arguments, numbers, required
+from crossnn.identify.signatures import bound, signature_of
+from crossnn.identify.trying import tried
 
 Arrays = Mapping[str, np.ndarray]
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
@@ -31,23 +34,17 @@ NAMESPACES: Mapping[str, tuple[Any, tuple[str, ...]]] = {
 def opened(tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray], text: str) -> Opened:
     """What the call makes. What is not a loss and no optimizer is taken as an activation."""
     if own.is_own(text):
-        found = own.load(text)
-        if isinstance(found, type) and issubclass(found, torch.optim.Optimizer):
-            return _optimizer(tensor, array, Call(text), found, lambda params: found(params), {})
-        made = own.made(found)
-        if callable(made) and not own.is_plain(found):
-            raise BackendError(f"{text}: torch opens a class of torch.optim.Optimizer, or a function of tensors")
-        return own.opened(text, found, "", tensor, array)
+        return _own(tensor, array, text, own.load(text))
     call = parse_call(text)
     found = resolve(call.name, NAMESPACES)
     if isinstance(found, type) and issubclass(found, torch.optim.Optimizer):
         settings, given = bound(found, call, 1)
-        return _optimizer(tensor, array, call, found, lambda params: found(params, **given), settings)
+        return _optimizer(tensor, array, str(call), lambda params: found(params, **given), settings)
     if isinstance(found, type) and not issubclass(found, torch.nn.Module):
         raise BackendError(f"{call.name} is no optimizer and no module: {found}")
     if isinstance(found, type):
         settings, given = bound(found, call)
-        module = own.tried(call.name, lambda: found(**given).double())
+        module = tried(call.name, lambda: found(**given).double())
         kind = "loss" if found.__module__ == "torch.nn.modules.loss" else "activation"
         return Opened(kind, settings, Native(str(call), module))
     signature = signature_of(found)
@@ -60,15 +57,45 @@ def opened(tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.
     return Opened("loss" if loss else "activation", settings, Native(str(call), lambda *x: found(*x, **given)))
 
 
+def _own(
+    tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray], text: str, found: Any
+) -> Opened:
+    """A user's optimizer or module, a function that makes one, or a function of tensors."""
+    if _makes_optimizer(found, tensor):
+        return _optimizer(tensor, array, text, found, numbers(found))
+    made = own.made(text, found)
+    if isinstance(made, torch.nn.Module):
+        own_numbers = {name: value for name, value in vars(made).items() if type(value) in (int, float)}
+        return own.opened(text, made.double().forward, "", tensor, array, {**numbers(type(made)), **own_numbers})
+    if made is not None:
+        raise BackendError(f"{text} makes {type(made).__name__}; torch opens an optimizer, a module or a function")
+    return own.opened(text, found, "", tensor, array)
+
+
+def _makes_optimizer(found: Any, tensor: Callable[[np.ndarray], Tensor]) -> bool:
+    """Whether it makes an optimizer of parameters: its class, its argument or a trial tells."""
+    if isinstance(found, type):
+        return issubclass(found, torch.optim.Optimizer)
+    if required(found) != 1:
+        return False
+    if arguments(found)[0] in ("params", "parameters"):
+        return True
+    try:
+        return isinstance(found([torch.nn.Parameter(tensor(np.ones((2, 3))))]), torch.optim.Optimizer)
+    except Exception:  # a function of a tensor does with a list of them what it likes
+        return False
+
+
 def _optimizer(
-    tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray], call: Call, kind: Any, make: Make,
+    tensor: Callable[[np.ndarray], Tensor], array: Callable[[Tensor], np.ndarray], text: str, make: Make,
     settings: Mapping[str, Any],
 ) -> Opened:  # fmt: skip
-    one = own.tried(call.name, lambda: make([torch.nn.Parameter(tensor(np.ones((2, 3))))]))
-    known = {name: value for name, value in one.defaults.items() if name not in settings}
-    shown = str(call) if settings else call.name
+    one = tried(text, lambda: make([torch.nn.Parameter(tensor(np.ones((2, 3))))]))
+    if not isinstance(one, torch.optim.Optimizer):
+        raise BackendError(f"{text} makes {type(one).__name__}: no torch.optim.Optimizer")
+    known = {name: value for name, value in one.defaults.items() if name not in settings or own.is_own(text)}
     return Opened(
-        "optimizer", {**settings, **known}, Native(shown, lambda params, hyper: Optimizer(tensor, array, make, params))
+        "optimizer", {**settings, **known}, Native(text, lambda params, hyper: Optimizer(tensor, array, make, params))
     )
 
 

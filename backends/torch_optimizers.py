@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossnn.adapter import Knobs, Native, Params, Tensor, fits
+from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import fits
 
 Arrays = Mapping[str, np.ndarray]
 Settings = Mapping[str, Any]

@@ -6,7 +6,7 @@ refuses to go on after its last step leaves the rate where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ import torch
 from torch.nn import utils
 from torch.optim import lr_scheduler
 
-from crossnn.adapter import Knobs, Native, Params, Tensor, fits
-
-from .torch_rows import Row, Rows, When
+from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Rows, Table, When, fits
 
 S = "torch.optim.lr_scheduler."
 EAGER = ("eager",)
@@ -91,7 +90,7 @@ def _exponential(o: torch.optim.Optimizer, knobs: Knobs) -> Any:
 
 _STAYS, _STAIRCASE = {"beyond": "stays"}, {"staircase": True}
 
-SCHEDULES: Mapping[str, Rows] = {
+SCHEDULES: Table = {
     "constant": (
         _schedule("ConstantLR(factor=1)", lambda o, k: lr_scheduler.ConstantLR(o, 1.0)),
         _schedule("LambdaLR", lambda o, k: lr_scheduler.LambdaLR(o, lambda step: 1.0)),
@@ -181,7 +180,7 @@ def _by_norm(alone: bool) -> Rows:
     return tuple(_clipped(call, clip, {"guarded": True}, alone) for call, clip in every)
 
 
-CLIPPINGS: Mapping[str, Rows] = {
+CLIPPINGS: Table = {
     "clip_by_value": (
         _clipped("clip_grad_value_", utils.clip_grad_value_),
         _clipped("clip_grad_value_(foreach=True)", lambda p, limit: utils.clip_grad_value_(p, limit, foreach=True)),

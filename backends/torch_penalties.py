@@ -6,14 +6,13 @@ differentiates: torch itself has no other (torcheval and torchmetrics are packag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch.nn import functional
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Table, fits
 
-from .torch_rows import F, Row, Rows, plain
+from .torch_rows import F, plain
 
 EAGER = ("eager",)
 RENORM_EPS = 1e-7
@@ -46,7 +45,7 @@ def _l2_by_loss(knobs: Knobs) -> Native:
     )
 
 
-REGULARIZERS: Mapping[str, Rows] = {"l1": (_l1, _l1_by_loss), "l2": (_l2, _l2_by_loss)}
+REGULARIZERS: Table = {"l1": (_l1, _l1_by_loss), "l2": (_l2, _l2_by_loss)}
 
 
 def _renorm(table: bool) -> Row:
@@ -80,7 +79,7 @@ def _normalize(knobs: Knobs) -> Native | None:
     return Native(f"{F}normalize", normalized)
 
 
-CONSTRAINTS: Mapping[str, Rows] = {
+CONSTRAINTS: Table = {
     "non_negative": (
         plain("torch.clamp(min=0)", lambda w: torch.clamp(w, min=0)),
         plain(f"{F}relu", functional.relu),
@@ -89,7 +88,7 @@ CONSTRAINTS: Mapping[str, Rows] = {
     "unit_norm": (_normalize,),
 }
 
-METRICS: Mapping[str, Rows] = {
+METRICS: Table = {
     "mean_absolute_error": (
         plain(f"{F}l1_loss", functional.l1_loss),
         plain("torch.nn.L1Loss", torch.nn.L1Loss()),

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Table
 
-from .torch_rows import F, Row, Rows, channels_first, channels_last, of_rank, padded, plain
+from .torch_rows import F, channels_first, channels_last, of_rank, padded, plain
 
 KINDS = {"max": "max", "average": "avg"}
 """Our word for what is taken of a window -> torch's."""
@@ -95,7 +96,7 @@ def _global_class(kind: str, rank: int) -> Row:
     return plain(f"torch.nn.{name}", lambda p, x: module(of_rank(x, rank)).flatten(1))
 
 
-POOLING: Mapping[str, Rows] = {
+POOLING: Table = {
     **{
         f"{ours}_pool{rank}d": (_pool(kind, rank), _pool_class(kind, rank), _pool_after_pad(kind, rank))
         for ours, kind in KINDS.items()

@@ -5,24 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from crossnn.adapter import Knobs, Native, Tensor, fits
+from crossnn.adapter import Knobs, Native, Tensor
+from crossnn.bindings import Row, Rows, When, fits, keywords
 
-Row = Callable[[Knobs], Native | None]
-Rows = tuple[Row, ...]
-"""All that compute a specification, what users call first."""
-When = Mapping[str, Any]
 F = "torch.nn.functional."
-
-
-def bound(rows: Sequence[Row], knobs: Knobs) -> list[Native]:
-    """What computes these settings."""
-    return [native for row in rows if (native := row(knobs)) is not None]
 
 
 def plain(call: str, function: Callable[..., Any], when: When | None = None, modes: tuple[str, ...] = ()) -> Row:
@@ -37,7 +29,7 @@ def functional_of(name: str, when: When | None = None, fixed: When | None = None
     def bind(knobs: Knobs) -> Native | None:
         if not fits(knobs, when or {}):
             return None
-        arguments = _arguments(knobs, fixed, options)
+        arguments = keywords(knobs, fixed, options)
         return Native(F + name, lambda x: function(x, **arguments))
 
     return bind
@@ -49,7 +41,7 @@ def module_of(name: str, when: When | None = None, fixed: When | None = None, **
     def bind(knobs: Knobs) -> Native | None:
         if not fits(knobs, when or {}):
             return None
-        return Native(f"torch.nn.{name}", getattr(torch.nn, name)(**_arguments(knobs, fixed, options)))
+        return Native(f"torch.nn.{name}", getattr(torch.nn, name)(**keywords(knobs, fixed, options)))
 
     return bind
 
@@ -57,10 +49,6 @@ def module_of(name: str, when: When | None = None, fixed: When | None = None, **
 def both(function: str, module: str, when: When | None = None, fixed: When | None = None, **options: str) -> Rows:
     """The function and the class, which have the same arguments."""
     return functional_of(function, when, fixed, **options), module_of(module, when, fixed, **options)
-
-
-def _arguments(knobs: Knobs, fixed: When | None, options: Mapping[str, str]) -> dict[str, Any]:
-    return {**(fixed or {}), **{theirs: knobs[ours] for theirs, ours in options.items()}}
 
 
 def channels_first(x: Tensor) -> Tensor:

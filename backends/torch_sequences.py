@@ -5,7 +5,6 @@ torch adds two biases where one is learned here, and has the gates of a GRU in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,10 +12,11 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
+from crossnn.bindings import Row, Table
 from crossnn.errors import BackendError
 
 from .torch_classes import EAGER, META, Weights, lent
-from .torch_rows import F, Row, Rows
+from .torch_rows import F
 
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ORDER = {"GRU": (1, 0, 2)}
@@ -166,7 +166,7 @@ def _resting(knobs: Knobs) -> Native:
     return _multihead(knobs, rests=True)
 
 
-SEQUENCES: Mapping[str, Rows] = {
+SEQUENCES: Table = {
     "simple_rnn": (_recurrent("RNN"), _cell("RNN")),
     "lstm": (_recurrent("LSTM"), _cell("LSTM")),
     "gru": (_recurrent("GRU"), _cell("GRU")),

@@ -40,6 +40,10 @@ class Planted:
     inputs: Any
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def causes(self) -> tuple[str, ...]:
+        return (self.cause,)
+
 
 # Dense layers -------------------------------------------------------------------------------------------------------
 
@@ -1214,7 +1218,7 @@ SECOND = [
 ]  # fmt: skip
 
 
-def outcome(one: Planted) -> tuple[str, str]:
+def outcome(one: Any) -> tuple[str, str]:
     """What the comparison says: (refused | agrees, cause)."""
     report = compare_ports(one.ports, one.inputs, **one.arguments)
     if not report.failures:
@@ -1225,21 +1229,26 @@ def outcome(one: Planted) -> tuple[str, str]:
 
 def main() -> int:
     """Print every row that is not as it should be, and the score."""
+    import planted_ports_blind as blind
+
     warnings.simplefilter("ignore")
-    scores = []
-    for title, table in (("first table", WRONG), ("second table", SECOND), ("right ports", RIGHT)):
+    right: list[Any] = [*RIGHT, *blind.RIGHT]
+    tables: list[tuple[str, list[Any]]] = [
+        ("first table", [*WRONG]), ("second table", [*SECOND]), ("third table", [*blind.WRONG]), ("right ports", right)
+    ]  # fmt: skip
+    for title, table in tables:
         refused = named = 0
         for one in table:
             state, cause = outcome(one)
             refused += state == "refused"
-            named += cause == one.cause
-            if cause != one.cause:
-                print(f"  {one.name}: {state}, cause {cause or 'none'}; planted: {one.cause or 'nothing'}", flush=True)
-        if table is RIGHT:
-            scores.append(f"{title}: {len(table)}, refused {refused}")
+            named += cause in one.causes
+            if cause not in one.causes:
+                planted = " or ".join(one.causes) or "nothing"
+                print(f"  {one.name}: {state}, cause {cause or 'none'}; planted: {planted}", flush=True)
+        if table is right:
+            print(f"{title}: {len(table)}, refused {refused}", flush=True)
         else:
-            scores.append(f"{title}: {len(table)} wrong ports, {refused} found, cause named rightly {named}")
-        print(scores[-1], flush=True)
+            print(f"{title}: {len(table)} wrong ports, {refused} found, cause named rightly {named}", flush=True)
     return 0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from crossnn import registry
 from crossnn.adapter import Adapter, Native
+from crossnn.bindings import bound
 
 pytest.importorskip("jax")
 pytest.importorskip("optax")
@@ -81,7 +82,7 @@ def test_what_is_called(backend: Adapter, kind: str, name: str, knobs: dict[str,
 )
 def test_what_a_version_does_not_have_is_left_out(call: str, expected: bool) -> None:
     assert ROWS.known(call) == expected
-    assert [one.call for one in ROWS.bound((ROWS.row(call, abs),), {})] == ([call] if expected else [])
+    assert [one.call for one in bound((ROWS.row(call, abs),), {})] == ([call] if expected else [])
 
 
 VALUE = np.array([[1.0, 2.0], [3.0, 6.0]])

@@ -33,11 +33,11 @@ def two(first: Callable[..., Any], second: Callable[..., Any]) -> Ports:
 # Planted ports: the fast ones; `python tests/planted_ports.py` tries all of them ------------------
 
 
-def _load() -> Any:
-    found = importlib.util.spec_from_file_location("planted_ports", Path(__file__).with_name("planted_ports.py"))
+def _load(name: str) -> Any:
+    found = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert found is not None
     assert found.loader is not None
-    module = sys.modules["planted_ports"] = importlib.util.module_from_spec(found)
+    module = sys.modules[name] = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module
 
@@ -46,7 +46,12 @@ def _load() -> Any:
 def planted(require: Callable[[str], None]) -> Any:
     for backend in ("torch", "jax", "tensorflow"):
         require(backend)
-    return _load()
+    return _load("planted_ports")
+
+
+@pytest.fixture(scope="module")
+def blind(planted: Any) -> Any:
+    return _load("planted_ports_blind")
 
 
 NAMED = {
@@ -99,6 +104,50 @@ def test_a_right_port_is_not_refused(planted: Any, name: str) -> None:
     assert not report.failures
     assert {one.dtype for one in report.compared} == {"float64", "float32"}
     assert any(one.quantity.startswith("gradient") for one in report.compared)
+
+
+BLIND = {
+    "conv in/out": "transposed kernel",
+    "Adam place": "epsilon",
+    "MSE": "reduction",
+    "average pool": "padding",
+    "recurrent bias": "missing bias",
+    "hard sigmoid": "activation slope",
+    "running variance": "biased variance",
+    "mask unscaled": "training or inference",
+    "scaled inference": "training or inference",
+    "loss axis": "softmax axis",
+    "position table": "float32 constant",
+    "reshape for permute": "channel order",
+    "smoothing forgotten": "label smoothing",
+    "softmax twice": "from logits",
+    "sigmoid twice": "from logits",
+    "warmup from 0": "off-by-one step",
+    "rotary": "sign",
+    "radial": "factor",
+}
+BLIND_AGREE = ["convolution", "layer norm", "smoothing", "radial expanded"]
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_a_mistake_planted_by_another_is_found_and_named(planted: Any, blind: Any, name: str) -> None:
+    (one,) = [one for one in blind.WRONG if one.name == name]
+    assert BLIND[name] in one.causes
+    assert planted.outcome(one) == ("refused", BLIND[name])
+
+
+@pytest.mark.parametrize("name", BLIND_AGREE)
+def test_a_right_port_of_another_is_not_refused(planted: Any, blind: Any, name: str) -> None:
+    (one,) = [one for one in blind.RIGHT if one.name == name]
+    assert planted.outcome(one) == ("agrees", "")
+
+
+def test_the_third_table_is_spread_over_all_kinds(blind: Any) -> None:
+    assert len(blind.WRONG) == 60
+    assert len(blind.RIGHT) == 15
+    counts = [sum(one.kind == kind for one in blind.WRONG) for kind in blind.NAMED]
+    assert sum(counts) == 60
+    assert min(counts) >= 3
 
 
 def test_every_cause_of_the_tables_is_sampled(planted: Any) -> None:
@@ -342,6 +391,112 @@ def test_bad_arguments_are_refused(case: str) -> None:
     with pytest.raises(crossnn.CrossnnError, match=message) as refusal:
         crossnn.compare_ports(ports, inputs, **arguments)
     assert refusal.value.exit_code == 2
+
+
+def _heads(x: Any, w: Any, width: int, heads: int, order: tuple[int, ...]) -> Any:
+    split = (x @ w).reshape(len(x), width, heads).transpose(order)
+    return np.tanh(split.cumsum(1)).sum(2)
+
+
+def _smoothed(shares: Callable[[int], tuple[float, float]]) -> Callable[..., Any]:
+    def loss(logits: Any, y: Any) -> Any:
+        right, wrong = shares(logits.shape[1])
+        target = np.full(logits.shape, wrong)
+        target[np.arange(len(y)), y] = right
+        return -(target * (logits - np.log(np.exp(logits).sum(1, keepdims=True)))).sum(1).mean()
+
+    return loss
+
+
+def _placed(x: Any) -> Any:
+    return x + np.sin(np.arange(x.shape[1]))[:, None]
+
+
+def _placed_from_one(x: Any) -> Any:
+    return x + np.sin(np.arange(1, x.shape[1] + 1))[:, None]
+
+
+class _Activation:
+    def __init__(self, slope: float = 0.01) -> None:
+        self.slope = slope
+
+    def __call__(self, x: Any) -> Any:
+        return np.where(x > 0, x, self.slope * x)
+
+
+def _leaky(x: Any) -> Any:
+    return np.where(x > 0, np.tanh(x), 0.3 * np.tanh(x)) ** 3
+
+
+def _leaky_class(x: Any) -> Any:
+    return _Activation()(np.tanh(x)) ** 3
+
+
+def _blend(x: Any) -> Any:
+    z, h = 1 / (1 + np.exp(-x)), np.tanh(x)
+    return z * h + (1 - z) * np.sin(x)
+
+
+def _blend_turned(x: Any) -> Any:
+    z, h = 1 / (1 + np.exp(-x)), np.tanh(x)
+    return (1 - z) * h + z * np.sin(x)
+
+
+def _gated(params: Any, x: Any) -> Any:
+    r, z, n = np.split(x @ params["w"] + params["b"], 3, -1)
+    z = 1 / (1 + np.exp(-z))
+    return z * np.tanh(n) + (1 - z) * x.sum(-1, keepdims=True) * r
+
+
+def _gated_turned(params: Any, x: Any) -> Any:
+    r, z, n = np.split(x @ params["w"] + params["b"], 3, -1)
+    share = 1 / (1 + np.exp(-z))
+    return x.sum(-1, keepdims=True) * share * r + (1 - share) * np.tanh(n)
+
+
+LOSS = {"logits": np.array([[0.5, -1.0, 2.0, 0.25], [1.5, 0.75, -0.5, 0.0]]), "y": np.array([2, 1])}
+GATED = {"w": np.linspace(-1, 1, 18).reshape(3, 6) ** 3, "b": np.linspace(0.5, -0.25, 6)}
+MORE_CAUSES: dict[str, tuple[Any, Any, Any, Any, str]] = {
+    "heads that are read as width x heads": (
+        lambda params, x: _heads(x, params["w"], 2, 4, (0, 1, 2)),
+        lambda params, x: _heads(x, params["w"], 4, 2, (0, 2, 1)),
+        {"x": X}, {"w": np.arange(24.0).reshape(3, 8) % 7 - 3}, "channel order",
+    ),
+    "a share of K - 1 classes": (
+        _smoothed(lambda k: (0.9 + 0.1 / k, 0.1 / k)), _smoothed(lambda k: (0.9, 0.1 / (k - 1))), LOSS, None,
+        "label smoothing",
+    ),
+    "a blend": (_blend, _blend_turned, {"x": X}, None, "swapped gates"),
+    "positions from 1": (_placed, _placed_from_one, {"x": np.stack([X, -X])}, None, "off-by-one step"),
+    "a constant in a class": (_leaky, _leaky_class, {"x": X}, None, "activation slope"),
+    "a gate of parameters": (_gated, _gated_turned, {"x": X}, GATED, "swapped gates"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MORE_CAUSES)
+def test_causes_without_a_framework(case: str) -> None:
+    first, second, inputs, params, cause = MORE_CAUSES[case]
+    (failure,) = crossnn.compare_ports(two(first, second), inputs, [], params=params).failures
+    assert failure.cause is not None
+    assert failure.cause.name == cause
+
+
+def test_labels_that_are_shifted_are_not_called_smoothed() -> None:
+    def shifted(logits: Any, y: Any) -> Any:
+        return _smoothed(lambda k: (1.0, 0.0))(logits, (y + 2) % 4)
+
+    (failure,) = crossnn.compare_ports(two(_smoothed(lambda k: (1.0, 0.0)), shifted), LOSS, []).failures
+    assert failure.cause is None or failure.cause.name != "label smoothing"
+    assert failure.tried > 10
+
+
+@pytest.mark.parametrize(("size", "said"), [(64, False), (65, True)])
+def test_gradients_of_some_elements_only_are_said_to_be_so(size: int, said: bool) -> None:
+    report = crossnn.compare_ports(two(lambda x: x * 2, lambda x: x + x), {"x": (size,)})
+    assert not report.failures
+    text = f"judged at 64 elements only, evenly spread, of 'x' ({size})"
+    for shown in (report.message(), report.to_markdown(), report.to_json()):
+        assert (text in shown) is said
 
 
 def test_a_report_is_frozen_short_and_says_text_as_text() -> None:
