@@ -85,17 +85,15 @@ def _transposes(number: int, node: ast.AST, parents: Parents, known: Sequence[fl
 def _probabilities(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
     """A softmax or sigmoid is left out."""
     if isinstance(node, ast.Call) and last_name(node.func) in TO_PROBABILITIES:
-        operand = _operand(node)
-        if operand is not None:
-            yield Edit("from logits", number, partial(_instead, operand))
+        yield Edit("from logits", number, _operand)
 
 
-def _operand(call: ast.Call) -> ast.expr | None:
+def _operand(call: ast.Call) -> ast.AST:
     """z of softmax(z), F.softmax(z, -1) and z.softmax(-1)."""
     first = call.args[0] if call.args else None
     if first is not None and not isinstance(first, ast.Constant | ast.UnaryOp):
         return first
-    return call.func.value if isinstance(call.func, ast.Attribute) else None
+    return call.func.value if isinstance(call.func, ast.Attribute) else call
 
 
 def _blends(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
@@ -113,9 +111,12 @@ def _blends(number: int, node: ast.AST, parents: Parents, known: Sequence[float]
                 turned = ast.BinOp(ast.BinOp(share, ast.Mult(), other), ast.Add(), ast.BinOp(rest, ast.Mult(), kept))
                 yield Edit(_blend_cause(share, rest), number, partial(_instead, turned))
     elif isinstance(node, ast.Call) and last_name(node.func) == "lerp" and len(node.args) == 3:
-        first, second, share = node.args
-        call = ast.Call(node.func, [second, first, share], node.keywords)
-        yield Edit(_blend_cause(share, share), number, partial(_instead, call))
+        yield Edit(_blend_cause(node.args[2], node.args[2]), number, _turned)
+
+
+def _turned(call: ast.Call) -> ast.AST:
+    first, second, *rest = call.args
+    return ast.Call(call.func, [second, first, *rest], call.keywords)
 
 
 def _complements(one: ast.AST, other: ast.AST) -> bool:
@@ -182,10 +183,12 @@ def _counts(number: int, node: ast.AST, parents: Parents, known: Sequence[float]
         cause = "padding" if any(word in calls for word in ("pad", "conv", "pool")) else "off-by-one step"
         yield from (Edit(cause, number, constant(one)) for one in (node.value - 1, node.value + 1))
     if isinstance(node, ast.Call) and last_name(node.func) in ("range", "arange") and len(node.args) > 1:
-        start, stop, *rest = node.args
-        for shift in (ast.Sub(), ast.Add()):
-            ends = [ast.BinOp(end, shift, ast.Constant(1)) for end in (start, stop)]
-            yield Edit("off-by-one step", number, partial(_instead, ast.Call(node.func, [*ends, *rest], node.keywords)))
+        yield from (Edit("off-by-one step", number, partial(_shifted, by)) for by in (ast.Sub(), ast.Add()))
+
+
+def _shifted(by: ast.operator, call: ast.Call) -> ast.AST:
+    ends = [ast.BinOp(end, by, ast.Constant(1)) for end in call.args[:2]]
+    return ast.Call(call.func, [*ends, *call.args[2:]], call.keywords)
 
 
 def _other_constants(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
