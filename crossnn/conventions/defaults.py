@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from crossnn.adapter import Adapter
+from crossnn.adapter import Adapter, Opened
 from crossnn.catalogue.build import settings
 from crossnn.catalogue.load import load_catalogue
-from crossnn.catalogue.rows import Row
+from crossnn.catalogue.rows import Optimizer, Row
 from crossnn.conventions.found import Found
 from crossnn.conventions.suffered import suffered
-from crossnn.errors import CrossnnError
+from crossnn.errors import BackendError, CrossnnError
 from crossnn.identify.result import Identified
 from crossnn.identify.search import identify
 from crossnn.parity.overlay import calls
@@ -22,6 +22,7 @@ SAID: Mapping[str, str] = {"momentum": "0.9", "weight_decay": "0.01", "eps_root"
 Calls with further arguments to be said have no default."""
 REDUCES = ("mean", "sum", "batch_mean", "sum_of_means")
 """Reductions that make one number of a batch."""
+RATE = "learning_rate="
 SAYS = "reduction: "
 """How a note of what was identified begins that names the reduction."""
 
@@ -45,9 +46,10 @@ def _identified(adapter: Adapter, spec: str) -> list[Found]:
     if not any(settings(row, {})) and row.kind != "loss":
         return []  # nothing can differ
     found: dict[str, Found] = {}
-    for number, text in enumerate(_defaults(calls(adapter, row))):
+    for number, call in enumerate(_defaults(calls(adapter, row))):
         try:
-            one = identify(adapter, adapter.opened(text))
+            text, opened = _opened(adapter, call, row)
+            one = identify(adapter, opened)
         except CrossnnError:
             continue  # a call that is made of others, or takes what nobody says by default
         same = one.spec == spec or any(other.spec == spec and other.everywhere for other in one.others)
@@ -59,6 +61,18 @@ def _identified(adapter: Adapter, spec: str) -> list[Found]:
             continue
         found.setdefault(answer.answer, answer)
     return [*found.values()]
+
+
+def _opened(adapter: Adapter, call: str, row: Row) -> tuple[str, Opened]:
+    """The call opened; with a learning rate where it has no default, as in optax."""
+    try:
+        return call, adapter.opened(call)
+    except BackendError:
+        if not isinstance(row, Optimizer):
+            raise
+    name, _, rest = call.partition("(")
+    said = f"{name}({RATE}{row.params['lr']:g}{', ' + rest if rest else ')'}"
+    return said, adapter.opened(said)
 
 
 def _defaults(every: Iterable[str]) -> Iterator[str]:
@@ -74,6 +88,8 @@ def _defaults(every: Iterable[str]) -> Iterator[str]:
 
 def _found(row: Row, text: str, one: Identified) -> Found:
     said: dict[str, float | bool | str] = dict(one.settings) if one.spec == row.name else {}
+    if RATE in text:
+        said.pop("lr", None)  # which was ours
     if row.kind == "loss":
         said["reduction"] = _reduction(one)
     shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()]

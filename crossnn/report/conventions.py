@@ -40,12 +40,15 @@ def convention_blocks(findings: Iterable[Finding]) -> list[Block]:
             content.append(Heading(3, f"{kind}: conventions"))
         if apart:
             heads = ["concept", "asked", *backends, "a port suffers"]
-            rows = [[group[0].concept, group[0].asks, *_answers(group, backends), _suffered(group)] for group in apart]
+            rows = [
+                [group[0].concept, group[0].asks, *_answers(group, backends), _suffered(group, backends)]
+                for group in apart
+            ]
             content.append(Table(heads, rows))
         if alike:
             content.append(Text(f"{alike[0][0].asks} A port suffers: {_scenario(alike[0])}."))
             heads = ["concept", *backends, "a port suffers"]
-            content.append(Table(heads, [[g[0].concept, *_answers(g, backends), _shares(g)] for g in alike]))
+            content.append(Table(heads, [[g[0].concept, *_answers(g, backends), _shares(g, backends)] for g in alike]))
     return content
 
 
@@ -59,17 +62,17 @@ def _answers(group: Sequence[Convention], backends: Sequence[str]) -> list[str]:
     ]
 
 
-def _shares(group: Sequence[Convention]) -> str:
+def _shares(group: Sequence[Convention], backends: Sequence[str]) -> str:
     """`torch 20%, jax 0`: the largest of a backend's calls."""
     largest: dict[str, float] = {}
     for one in group:
         if one.answer and one.difference is not None:
             largest[one.backend] = max(one.difference, largest.get(one.backend, 0.0))
-    return ", ".join(f"{backend} {_share(difference)}" for backend, difference in largest.items())
+    return ", ".join(f"{backend} {_share(largest[backend])}" for backend in backends if backend in largest)
 
 
-def _suffered(group: Sequence[Convention]) -> str:
-    shares, scenario = _shares(group), _scenario(group)
+def _suffered(group: Sequence[Convention], backends: Sequence[str]) -> str:
+    shares, scenario = _shares(group, backends), _scenario(group)
     return f"{shares}: {scenario}" if shares and scenario else shares
 
 

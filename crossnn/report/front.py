@@ -155,7 +155,7 @@ def _conventions(findings: Iterable[Finding]) -> list[Point]:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.2g} times" if share >= 10 else f"{100 * share:.2g} %"
+    return f"{share:.2g} times" if share >= 10 else f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def _inaccuracies(findings: Iterable[Finding]) -> list[Point]:
