@@ -110,8 +110,8 @@ class Suspect:
         noise = noise if noise.shape == expected.shape else np.zeros(())
         finite = np.abs(expected[np.isfinite(expected)])
         size = np.abs(expected) + (np.mean(finite) if finite.size else 0)
-        return np.asarray((np.abs(actual - expected) <= LIMIT * ROUNDOFF["float64"] * (noise + size)) |
-                          (actual == expected))  # fmt: skip
+        near = np.abs(actual - expected) <= LIMIT * ROUNDOFF["float64"] * (noise + size)
+        return np.asarray((near & np.isfinite(expected)) | (actual == expected))
 
     @cached_property
     def departing(self) -> str | None:
