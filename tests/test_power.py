@@ -264,7 +264,7 @@ def test_the_report_says_what_survives_and_what_was_a_false_alarm() -> None:
         "2 false alarms in 1,200 judged quantities."
     )
     text = to_markdown(power_blocks(FOUND))
-    assert all(word in text for word in ("Mutants that survive", "formula at 0", "75.00%", "1,200"))
+    assert all(word in text for word in ("Mistakes that the checks miss", "formula at 0", "75.00%", "1,200"))
     assert power_blocks([]) == []
     assert score((3, 0, 3)) is None
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from crossnn.adapter import Adapter, Opened
+from crossnn.adapter import Adapter
 from crossnn.catalogue.build import settings
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Optimizer, Row
 from crossnn.conventions.found import Found
 from crossnn.conventions.suffered import suffered
-from crossnn.errors import BackendError, CrossnnError
+from crossnn.errors import CrossnnError
 from crossnn.identify.result import Identified
 from crossnn.identify.search import identify
 from crossnn.parity.overlay import calls
@@ -46,44 +46,48 @@ def _identified(adapter: Adapter, spec: str) -> list[Found]:
     if not any(settings(row, {})) and row.kind != "loss":
         return []  # nothing can differ
     found: dict[str, Found] = {}
-    for number, call in enumerate(_defaults(calls(adapter, row))):
-        try:
-            text, opened = _opened(adapter, call, row)
-            one = identify(adapter, opened)
-        except CrossnnError:
-            continue  # a call that is made of others, or takes what nobody says by default
-        same = one.spec == spec or any(other.spec == spec and other.everywhere for other in one.others)
-        if same and one.matched:
-            answer = _found(row, text, one)
-        elif number == 0 and not one.matched:
-            answer = Found("other than in any setting of the row", f"nearest is {one.spec}", call=text)
-        else:
-            continue
-        found.setdefault(answer.answer, answer)
+    for number, (name, said) in enumerate(_defaults(calls(adapter, row))):
+        ways = [*([(name, False)] if name != said else []), (said, True)]
+        if isinstance(row, Optimizer):  # optax has no learning rate by default
+            ways.append((_with_rate(said, row.params["lr"]), True))
+        answers: list[Found] = []
+        for call, equals in ways:
+            answer = _answer(adapter, call, row, equals)
+            answers += [answer] if answer is not None else []
+            if answer is not None and answer.settled:
+                break
+        if answers and (answers[-1].settled or number == 0):
+            found.setdefault(answers[-1].answer, answers[-1])
     return [*found.values()]
 
 
-def _opened(adapter: Adapter, call: str, row: Row) -> tuple[str, Opened]:
-    """The call opened; with a learning rate where it has no default, as in optax."""
+def _answer(adapter: Adapter, call: str, row: Row, equals: bool) -> Found | None:
+    """What the call computes; None where it is another row (with `equals`, one that is not the same formula), or made
+    of other calls, or takes what nobody says by default."""
     try:
-        return call, adapter.opened(call)
-    except BackendError:
-        if not isinstance(row, Optimizer):
-            raise
+        one = identify(adapter, adapter.opened(call))
+    except CrossnnError:
+        return None
+    if not one.matched:
+        return Found("other than in any setting of the row", f"nearest is {one.spec}", call=call)
+    others = [other.spec for other in one.others if other.everywhere and equals]
+    return _found(row, call, one) if row.name in (one.spec, *others) else None
+
+
+def _with_rate(call: str, rate: float) -> str:
     name, _, rest = call.partition("(")
-    said = f"{name}({RATE}{row.params['lr']:g}{', ' + rest if rest else ')'}"
-    return said, adapter.opened(said)
+    return f"{name}({RATE}{rate:g}{', ' + rest if rest else ')'}"
 
 
-def _defaults(every: Iterable[str]) -> Iterator[str]:
-    """The first call of each function or class, with nothing said but what makes it the call that it is."""
+def _defaults(every: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The first call of each function or class: by its name alone, and with what makes it the call that it is."""
     seen: set[str] = set()
     for call in every:
         name = call.partition("(")[0]
         said = re.sub(r"(\w+)=(?=[,)])", lambda one: f"{one[1]}={SAID.get(one[1], '?')}", call)
         if name not in seen and "?" not in said:
             seen.add(name)
-            yield said
+            yield name, said
 
 
 def _found(row: Row, text: str, one: Identified) -> Found:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from crossnn.catalogue.build import settings
+from crossnn.catalogue.load import load_catalogue
 from crossnn.report.document import Block, Heading, Table, Text
 from crossnn.report.summary import place
 from crossnn.runs.findings import Convention, Finding
@@ -13,8 +15,9 @@ from crossnn.runs.findings import Convention, Finding
 LEGEND = (
     "What each framework does where its user says nothing, measured: its own layer, loss, activation or optimizer was "
     "given numbers, and the answer is the arrangement or the settings with which the formula computes the same, to "
-    "rounding, in float64. The last column says what a port suffers that keeps the specification's defaults instead "
-    "(0: nothing). A dash: the framework has no such thing."
+    "rounding, in float64. The last column says how far a port is off that keeps the specification's defaults where "
+    "the framework has its own (0: not at all); it compares with the specification, not one framework with another. A "
+    "dash: the framework has no such thing."
 )
 EXACT = 1e-12
 """Relative difference up to which an answer reproduces the framework: what is larger is said."""
@@ -47,9 +50,18 @@ def convention_blocks(findings: Iterable[Finding]) -> list[Block]:
             content.append(Table(heads, rows))
         if alike:
             content.append(Text(f"{alike[0][0].asks} A port suffers: {_scenario(alike[0])}."))
-            heads = ["concept", *backends, "a port suffers"]
-            content.append(Table(heads, [[g[0].concept, *_answers(g, backends), _shares(g, backends)] for g in alike]))
+            heads = ["concept", "the specification", *backends, "a port suffers"]
+            rows = [[g[0].concept, _own(g[0].spec), *_answers(g, backends), _shares(g, backends)] for g in alike]
+            content.append(Table(heads, rows))
     return content
+
+
+def _own(spec: str) -> str:
+    """The specification's own defaults, as they are today."""
+    row = load_catalogue().rows.get(spec)
+    hyper, knobs = settings(row, {}) if row is not None else ({}, {})
+    shown = {**knobs, **hyper}
+    return ", ".join(f"{name}={one:g}" if isinstance(one, float) else f"{name}={one}" for name, one in shown.items())
 
 
 def _scenario(group: Sequence[Convention]) -> str:

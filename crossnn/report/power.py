@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from crossnn.report.document import Block, Heading, Table, Text
 from crossnn.runs.findings import Finding, Mutants, Survivor
 
+OPENING = (
+    "Mistakes were planted in the formulas, one at a time, and judged as if a framework had made them: do the checks "
+    "notice? What they miss is listed first."
+)
 LEGEND = (
     "Every specification was changed in every place and in every way that an operator names, and each such mutant was "
     "judged as if a backend computed it instead of the original: NumPy's values, gradients, updates and states in "
@@ -34,12 +38,12 @@ def power_blocks(findings: Sequence[Finding]) -> list[Block]:
     found = [one for one in findings if isinstance(one, Mutants)]
     if not found:
         return []
-    blocks: list[Block] = [Text(power_sentence(found))]
+    blocks: list[Block] = [Text(OPENING), Text(power_sentence(found))]
     if any(one.made for one in found):
-        blocks += [Text(LEGEND), kind_table(found), operator_table(found)]
         survivors = survivor_table(found, 400)
-        blocks += [Heading(3, "Mutants that survive"), survivors if survivors.rows else Text("None.")]
-        blocks += [Heading(3, "Mutants that are equivalent"), equivalent_table(found)]
+        blocks += [Heading(3, "Mistakes that the checks miss"), survivors if survivors.rows else Text("None.")]
+        blocks += [Heading(3, "How mistakes are planted"), Text(LEGEND), kind_table(found), operator_table(found)]
+        blocks += [Heading(3, "Changes that compute the same"), equivalent_table(found)]
     if any(one.judged for one in found):
         blocks += [Heading(3, "False alarms"), Text(ALARMS), alarm_table(found)]
     return blocks
