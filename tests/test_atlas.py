@@ -24,7 +24,7 @@ from crossnn.atlas.ulp import CODES, FORMATS, errors, rounded, spacing
 from crossnn.cli import main
 from crossnn.errors import CrossnnError
 from crossnn.formula.oracle import Exact
-from crossnn.report.atlas import atlas_blocks, short_table
+from crossnn.report.atlas import atlas_blocks, named, short_table
 from crossnn.report.document import Figure, to_markdown
 from crossnn.runs.cell import Cell
 from crossnn.runs.findings import Accuracy
@@ -357,3 +357,16 @@ def test_the_command_refuses_what_has_no_curve() -> None:
     run = CliRunner().invoke(main, ["atlas", "adam"])
     assert run.exit_code == 2
     assert "the atlas has activations and losses" in run.output
+
+
+@pytest.mark.parametrize(
+    ("backend", "call", "said"),
+    [
+        ("torch", "torch.nn.GELU", "torch.nn.GELU"),
+        ("tensorflow", "keras.ops.gelu", "tensorflow keras.ops.gelu"),
+        ("torch", "formula", "torch formula"),
+        ("jax", "jaxlike.gelu", "jax jaxlike.gelu"),
+    ],
+)
+def test_a_framework_is_not_named_twice(backend: str, call: str, said: str) -> None:
+    assert named(backend, call) == said

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from crossnn import registry
-from crossnn.adapter import Adapter
 from crossnn.catalogue.load import load_catalogue
+from crossnn.parity.backend import started
 from crossnn.parity.overlay import calls, public
 from crossnn.parity.plan import NATIVE_KINDS
 
@@ -31,8 +31,7 @@ def found(require: Callable[[str], None]) -> Callable[[str], dict[str, set[str]]
     @cache
     def get(backend: str) -> dict[str, set[str]]:
         require(backend)
-        adapter: Adapter = registry.load(backend)
-        adapter.start("cpu", "float32", 1)
+        adapter, _ = started(backend, "cpu", "float32", 1)
         every: dict[str, set[str]] = {}
         for row in load_catalogue().rows.values():
             if row.kind in NATIVE_KINDS:

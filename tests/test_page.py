@@ -241,6 +241,40 @@ def test_filters_narrow_the_matrix(opened: Any) -> None:
     assert shown_rows(page) == ["softplus"]
 
 
+def test_columns_without_an_entry_are_hidden(opened: Any) -> None:
+    page = opened()
+    page.fill("input[name=find]", "adam")
+    assert [row.split() for row in shown_rows(page)] == [["adam", "native"]]
+    heads = page.locator("#matrix thead th:not([hidden])").all_inner_texts()
+    assert [head.split() for head in heads] == [["specification"], ["torch", "eager"], ["tensorflow", "eager"]]
+    first = page.locator("#matrix thead th").first
+    assert first.bounding_box()["width"] <= 256
+
+
+def test_filters_stay_in_the_address(opened: Any) -> None:
+    page = opened()
+    page.fill("input[name=find]", "float32 betas")
+    page.select_option("select[name=backend]", "tensorflow")
+    until(lambda: "find=float32+betas&backend=tensorflow" in page.url)
+    page.locator("#matrix tbody tr:not([hidden]) th a").click()
+    page.keyboard.press("Escape")
+    until(lambda: "find=float32+betas" in page.url)
+    page = opened("#" + page.url.split("#")[1])
+    assert [row.split() for row in shown_rows(page)] == [["adam", "native"]]
+    page.fill("input[name=find]", "zzzz")
+    assert "No row matches" in page.locator("#matrix .nothing").inner_text()
+    page.click("#matrix .nothing button")
+    assert len(shown_rows(page)) == 7
+    assert "#" not in page.url
+
+
+def test_an_unknown_specification_is_said_to_be_unknown(opened: Any) -> None:
+    page = opened("#spec=tahn")
+    assert page.locator("#evidence-title").inner_text() == "No such specification: tahn"
+    page.keyboard.press("Escape")
+    assert not page.locator("#evidence").is_visible()
+
+
 def test_columns_sort_with_the_worst_first(opened: Any) -> None:
     page = opened()
     head = page.locator("#matrix thead th", has_text="torch").first
@@ -338,6 +372,16 @@ def test_a_section_is_found_and_unfolded(opened: Any) -> None:
     assert "Nothing found" in page.locator("#found").inner_text()
 
 
+@pytest.mark.parametrize(("asked", "found"), [("who is fast", "Timing"), ("slowest", "Timing"), ("ulp", "Accuracy")])
+def test_a_section_is_found_by_other_words(asked: str, found: str, opened: Any) -> None:
+    page = opened()
+    page.fill("#search input", asked)
+    assert page.locator("#found [role=option] strong").first.inner_text() == found
+    page.keyboard.press("Enter")
+    top = "document.getElementById(location.hash.slice(1)).getBoundingClientRect().top"
+    until(lambda: -1 <= page.evaluate(top) <= 800)
+
+
 def test_hostile_text_is_only_text(opened: Any) -> None:
     page = opened()
     page.locator("#matrix tbody tr", has_text="window.hit").locator("th a").click()
@@ -430,6 +474,8 @@ def test_a_table_is_copied_as_markdown_and_csv(opened: Any) -> None:
     assert markdown.splitlines()[2:] == ["| tanh | EQUAL 2 | EQUAL 3 |"]
     assert list(csv.reader(io.StringIO(comma)))[1:] == [["tanh", "EQUAL 2", "EQUAL 3"]]
     assert page.locator("#said").inner_text() == "CSV copied"
+    assert "copied" in tools.inner_text()
+    until(lambda: "copied" not in tools.inner_text())
 
 
 def test_other_tables_sort_by_what_they_mean(opened: Any) -> None:

@@ -66,11 +66,16 @@ def test_formula(row: Row, backend: str, require: Require) -> None:
     assert not [one for dtype in dtypes_of(row) for one in failing(row.name, backend, "formula", mode, dtype)]
 
 
+SLOW = (("jax", "layer"), ("jax", "optimizer"))
+"""Natives of which JAX compiles every operation for every shape and dtype: float32 is left to `crossnn check`."""
+
+
 @pytest.mark.parametrize(("row", "backend"), cells(*NATIVE_KINDS))
 def test_native(row: Row, backend: str, require: Require) -> None:
     require(backend)
     mode = registry.find(backend).modes[0]
-    assert not [one for dtype in ("float64", "float32") for one in failing(row.name, backend, "native", mode, dtype)]
+    dtypes = ["float64"] if (backend, row.kind) in SLOW else ["float64", "float32"]
+    assert not [one for dtype in dtypes for one in failing(row.name, backend, "native", mode, dtype)]
 
 
 SOME = (

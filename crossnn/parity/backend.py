@@ -61,19 +61,29 @@ def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, 
     """The backend, started for this device and dtype, with a canary: one number that a shorter dtype cannot hold."""
     found = _loaded(name)
     adapter, wanted = found.adapter, (device, dtype, threads)
-    if found.wanted != wanted or found.facts is None:
+    if found.wanted != wanted or found.facts is None or _lost(adapter, dtype):
         found.wanted = None
         try:
             found.facts = adapter.start(device, dtype, threads)
         except BackendError as error:
             raise UnavailableError(str(error)) from error
-        if dtype == "float64":
-            canary = np.array([1.0 + 2.0**-40])
-            back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
-            if back.dtype != np.float64 or back[0] != canary[0]:
-                raise BackendError(f"backend {name!r} was started for float64 but computes in {back.dtype}")
+        if short := _lost(adapter, dtype):
+            raise BackendError(f"backend {name!r} was started for float64 but computes in {short}")
         found.wanted = wanted
     return adapter, found.facts
+
+
+def _lost(adapter: Adapter, dtype: str) -> str:
+    """The dtype that a float64 number becomes where it does not stay one; empty where it does, or none is wanted.
+    Frameworks have settings of the whole process, which others may change."""
+    if dtype != "float64":
+        return ""
+    canary = np.array([1.0 + 2.0**-40])
+    try:
+        back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
+    except Warning:  # JAX says so where warnings are errors
+        return "float32"
+    return "" if back.dtype == np.float64 and back[0] == canary[0] else str(back.dtype)
 
 
 def once(adapter: Adapter, key: Any, make: Callable[[], Any]) -> Any:
