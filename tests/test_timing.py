@@ -382,7 +382,7 @@ def test_a_simulated_gpu_is_waited_for_and_its_memory_read(
     document = tmp_path / "found.json"
     done = run_time(
         "tanh", "--backend", "simulated_gpu:SimulatedGpu", "--mode", "eager", "--device", "gpu", "--dtype",
-        dtype, "--phase", "forward", "--limit", "4", "--out", str(tmp_path / "run"), "--json", str(document),
+        dtype, "--phase", "forward", "--limit", "10", "--out", str(tmp_path / "run"), "--json", str(document),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     found = json.loads(document.read_text())
