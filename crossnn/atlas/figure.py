@@ -57,7 +57,8 @@ def merged(records: Sequence[Accuracy]) -> dict[str, dict[tuple[str, str], tuple
     line, the worse of them at every place; implementations that look the same have one together."""
     groups: dict[str, dict[tuple[str, str], list[Accuracy]]] = {}
     for record in sorted(records, key=lambda one: (*rank(one.backend, one.mode), one.implementation)):
-        name = f"{record.backend} {record.call or record.implementation}"
+        own = record.call or record.implementation
+        name = own if own.startswith(f"{record.backend}.") else f"{record.backend} {own}"
         groups.setdefault(name, {}).setdefault((record.target, record.quantity), []).append(record)
     alike: dict[tuple[tuple[tuple[str, str], str], ...], list[str]] = {}
     for name, whose in groups.items():

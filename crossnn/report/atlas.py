@@ -8,14 +8,16 @@ from crossnn.atlas.digest import GOOD, Row, Who, accidents, digest, half_lost, w
 from crossnn.atlas.figure import figure
 from crossnn.atlas.ulp import FORMATS, REGIONS
 from crossnn.report.document import Block, Figure, Heading, Table, Text
-from crossnn.report.summary import place
+from crossnn.report.summary import number, place
 from crossnn.runs.findings import Accuracy
 
 LEGEND = (
     "An ulp is the distance between the two floating-point numbers around the true value, so an error in ulp says how "
     "many numbers of the dtype lie between a result and the truth. 0.5 is perfect, up to 4 is normal; an error of "
     "4,000 in float32 (1e8 in float64, 11 in bfloat16) means that half of the digits are gone, and "
-    f"{FORMATS['float32'].lost:.1e} ({FORMATS['float64'].lost:.1e}, {FORMATS['bfloat16'].lost:g}) that none is right."
+    f"{FORMATS['float32'].lost:.1e} ({FORMATS['float64'].lost:.1e}, {FORMATS['bfloat16'].lost:g}) that none is right. "
+    "EQUAL forgives what rounding inside the formula must cost (r); spacings do not: a function may be EQUAL and have "
+    "no digit right."
 )
 HOW = (
     "Every function and its gradient was computed at one or two thousand inputs of every magnitude and both signs "
@@ -57,7 +59,7 @@ def atlas_table(findings: Iterable[Accuracy]) -> Table:
     columns = _columns(rows)
     return Table(
         ["function", "quantity", "dtype", "half lost", "ulp", *map(" ".join, columns)],
-        [[*_first(row), f"{row.error:.3g}", *(_cell(row.worst.get(who), row) for who in columns)] for row in rows],
+        [[*_first(row), number(row.error, 3), *(_cell(row.worst.get(who), row) for who in columns)] for row in rows],
         "Functions by accuracy, the worst first",
     )
 
@@ -95,7 +97,7 @@ def _both(row: Row, backend: str) -> str:
 
 def _number(record: Accuracy) -> str:
     error = worst_error(record)
-    return "lost" if error >= FORMATS[record.dtype].lost else f"{error:.2g}"
+    return "lost" if error >= FORMATS[record.dtype].lost else number(error)
 
 
 def _name(row: Row) -> str:
@@ -107,7 +109,7 @@ def _cell(record: Accuracy | None, row: Row, most: int = MOST_REGIONS) -> str:
     """The largest error that is a number, and where; what else happened; the mode, where modes differ."""
     if record is None:
         return ""
-    parts = [f"{record.largest:.2g}"] if record.largest is not None else []
+    parts = [number(record.largest)] if record.largest is not None else []
     if record.largest and record.at is not None:
         parts[0] += f" at {_input(record.at, record)}"
     found = accidents(record)
@@ -126,7 +128,7 @@ def _region(region: tuple[str, float, float], record: Accuracy) -> str:
 def _input(value: float, record: Accuracy) -> str:
     if record.axis == "probability" and 0.99 < value < 1:
         return f"1-{1 - value:.2g}"
-    return f"{value:.3g}"
+    return number(value, 3)
 
 
 def _fine(rows: Sequence[Row]) -> list[str]:
@@ -170,7 +172,7 @@ def _said(records: Sequence[Accuracy]) -> str:
             continue
         ranked: Mapping[str, Accuracy] = {}
         for one in sorted(mine, key=lambda one: (half_lost(one), worst_error(one))):
-            ranked = {**ranked, f"{one.backend} {one.call or one.implementation}": one}
+            ranked = {**ranked, named(one.backend, one.call or one.implementation): one}
         ordered = sorted(ranked.items(), key=lambda item: (half_lost(item[1]), worst_error(item[1])))
         (best, good), (worst, bad) = ordered[0], ordered[-1]
         text = f"{quantity}: worst {worst}, {_spoken(bad)}"
@@ -178,8 +180,13 @@ def _said(records: Sequence[Accuracy]) -> str:
     return "; ".join(sentences) + "."
 
 
+def named(backend: str, call: str) -> str:
+    """`torch.nn.GELU`, but `tensorflow keras.ops.gelu`: a framework is not named twice."""
+    return call if call.startswith(f"{backend}.") else f"{backend} {call}"
+
+
 def _spoken(record: Accuracy) -> str:
-    parts = [] if record.largest is None else [f"{record.largest:.2g} ulp at {_input(record.at or 0.0, record)}"]
+    parts = [] if record.largest is None else [f"{number(record.largest)} ulp at {_input(record.at or 0.0, record)}"]
     return ", ".join([*parts, *(_region(one, record) for one in accidents(record)[:1])])
 
 

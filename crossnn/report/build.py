@@ -7,10 +7,10 @@ join them, with their machine and command.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crossnn.errors import CrossnnError
 from crossnn.report.differences import failure_blocks, kink_blocks, known_blocks, not_run_blocks
@@ -33,6 +33,7 @@ from crossnn.runs.whole import write_whole
 from crossnn.timing.results import WIDTH, Contest, contests, measured
 from crossnn.training.verdict import judge_curves
 
+T = TypeVar("T")
 TITLE = "crossnn: one formula, many interpreters"
 
 
@@ -55,7 +56,7 @@ class Run:
 
 def read_run(folder: Path, beside: Sequence[Path] = ()) -> Run:
     """The run in a folder, with the measurements of those beside it: times, questions, accuracy, conventions. Verdicts
-    and trainings are those of the first alone."""
+    and trainings are those of the first alone. What several measured is that of the last of them."""
     run = _read(folder)
     for other in beside:
         more = _read(other)
@@ -64,12 +65,29 @@ def read_run(folder: Path, beside: Sequence[Path] = ()) -> Run:
             contests=[*run.contests, *more.contests],
             timings=[*run.timings, *more.timings],
             ceilings=[*run.ceilings, *more.ceilings],
-            answers=[*run.answers, *more.answers],
-            findings=[*run.findings, *more.findings],
+            answers=_last(run.answers, more.answers, lambda one: (one.spec, one.backend)),
+            findings=_last(run.findings, more.findings, _measured_of),
             beside={**run.beside, other.name: more.machine},
             note=" ".join(part for part in (run.note, more.note) if part),
         )
     return run
+
+
+def _last(earlier: Sequence[T], later: Sequence[T], key: Callable[[T], Hashable]) -> list[T]:
+    """All of both; of what both measured, the later."""
+    again = {key(one) for one in later}
+    return [*(one for one in earlier if key(one) not in again), *later]
+
+
+def _measured_of(one: Finding) -> Hashable:
+    match one:
+        case Mutants():
+            return Mutants, one.spec
+        case Convention():
+            return Convention, one.spec, one.concept, one.backend
+        case Accuracy():
+            what = (one.spec, one.implementation, one.call, one.quantity, one.case, one.target)
+            return Accuracy, what, one.backend, one.mode, one.dtype, one.device
 
 
 def _read(folder: Path) -> Run:
@@ -173,7 +191,7 @@ def _found(findings: Sequence[Finding]) -> list[Block]:
     return content
 
 
-SECTIONS = {"Convention": "Conventions", "Accuracy": "Accuracy", "Mutants": "Power of the checks"}
+SECTIONS = {"Convention": "Conventions", "Accuracy": "Accuracy", "Mutants": "Planted mistakes"}
 
 
 def _outcome(run: Run) -> list[str]:

@@ -7,13 +7,16 @@ the dotted line where a difference would be too large to be rounding.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
-from crossnn.pictures.plot import Panel, Scale, page, scale_of, shortened, strokes, text
+from crossnn.pictures.plot import Panel, Scale, page, scale_of, strokes, text
 
 WIDTH, HEIGHT, BENEATH = 760.0, 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 210.0, 18.0, 46.0
 LIMIT = 'class="mark" stroke-width="1.4" stroke-dasharray="2 4"'
+DASHES = ("2 3", "16 3", "8 3 2 3 2 3")
+"""Of the second mode of a backend and of further ones."""
 
 Curve = Sequence[float | None]
 Curves = Mapping[tuple[str, str], Curve]
@@ -35,7 +38,7 @@ def line_chart(
     found = [value for curve in (*apart.values(), limit) for value in curve if value]
     lower = scale_of(found, HEIGHT + BENEATH - BOTTOM, HEIGHT, True) if any(map(any, apart.values())) else None
     steps = Scale(1.0, max(2.0, float(longest)), LEFT, WIDTH - RIGHT)
-    lines = dict(zip(curves, strokes([backend for backend, _ in curves]), strict=True))
+    lines = _lines(list(curves))
     parts = _drawn(Panel(steps, scale.with_room(0.03)), curves, lines, "" if lower else across, up)
     parts += _legend(lines)
     if lower is None:
@@ -71,13 +74,31 @@ def _drawn(panel: Panel, curves: Curves, lines: Mapping[tuple[str, str], str], a
     return [*panel.axes(across, up, (8, 5)), panel.clipped(drawn)]
 
 
+def _lines(names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A stroke for each curve: the colour of its backend, and other dashes for each further mode of it."""
+    met: dict[str, int] = {}
+    lines = {}
+    for name, stroke in zip(names, strokes([backend for backend, _ in names]), strict=True):
+        number = met[name[0]] = met.get(name[0], -1) + 1
+        if number:
+            plain = re.sub(r' stroke-dasharray="[^"]*"', "", stroke)
+            stroke = f'{plain} stroke-dasharray="{DASHES[(number - 1) % len(DASHES)]}"'
+        lines[name] = stroke
+    return lines
+
+
+def _middle(words: str, most: int) -> str:
+    """Both ends of what is too long: the mode stands at the end."""
+    return words if len(words) <= most else f"{words[: most // 2 - 1]}...{words[len(words) - (most - most // 2 - 2) :]}"
+
+
 def _legend(lines: Mapping[tuple[str, str], str]) -> list[str]:
     parts = []
     every = min(18.0, (HEIGHT - BOTTOM - TOP - 10) / max(1, len(lines) - 1))
     for number, (name, style) in enumerate(lines.items()):
         at = TOP + 10 + every * number
         parts.append(f'<path d="M{WIDTH - RIGHT + 12} {at:.1f}h34" {style}/>')
-        parts.append(text(WIDTH - RIGHT + 52, at + 4, shortened(" ".join(name).strip(), 24)))
+        parts.append(text(WIDTH - RIGHT + 52, at + 4, _middle(" ".join(name).strip(), 24)))
     return parts
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from crossnn.report.document import Block, Heading, Table, Text
-from crossnn.report.summary import WORST_FIRST, columns, label, number
+from crossnn.report.summary import WORST_FIRST, columns, label, number, span
 from crossnn.runs.cell import Record
 
 MOST_FAILURES = 1000
@@ -67,19 +67,20 @@ def failure_blocks(records: Sequence[Record]) -> list[Block]:
 
 
 def known_blocks(records: Iterable[Record]) -> list[Block]:
-    """Known differences and ill-conditioned quantities, one row per cause, specification and backend."""
-    groups: dict[tuple[str, str, str, str], list[Record]] = {}
+    """Known differences and ill-conditioned quantities, one row each."""
+    groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.verdict in ("KNOWN", "ILL-CONDITIONED"):
             name = record.known or record.verdict
-            groups.setdefault((name, label(record), record.backend, record.dtype), []).append(record)
+            groups.setdefault((name, record.backend), []).append(record)
     rows = []
-    for (name, what, backend, dtype), group in sorted(groups.items()):
+    for (name, backend), group in sorted(groups.items()):
         sizes = [record.r for record in group if record.r is not None]
-        spread = f"{number(min(sizes))} to {number(max(sizes))}" if sizes else "-"
+        spread = span(number(min(sizes)), number(max(sizes))) if sizes else "-"
         quantities = ", ".join(sorted({record.quantity for record in group}))
         messages = list(dict.fromkeys(record.message for record in group if record.message))
-        rows.append([name, what, backend, dtype, "; ".join(messages[:2]), quantities, str(len(group)), spread])
+        what, dtypes = (", ".join(sorted(found)) for found in ({*map(label, group)}, {one.dtype for one in group}))
+        rows.append([name, what, backend, dtypes, "; ".join(messages[:2]), quantities, str(len(group)), spread])
     if not rows:
         return []
     heads = ["id", "what", "backend", "dtype", "cause", "quantities", "times", "r"]

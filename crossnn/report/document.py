@@ -155,7 +155,7 @@ COLOURS = {
 }
 """Verdict -> style; the word itself always stands beside the colour."""
 
-LONG = 48
+LONG = 28
 """Cells of more characters are texts and break into lines; shorter ones stay on one, and the table scrolls."""
 
 STYLE = """\

@@ -55,7 +55,7 @@ def family_blocks(name: str, groups: Mapping[str, Sequence[Training]], file: str
     curves = dict(list(found.items())[:MOST_CURVES])
     svg = line_chart(curves, across="step or epoch", up="what is minimised") if curves else ""
     if svg:
-        blocks.append(Figure(f"{file}.svg", svg, f"{name}: {len(curves)} references"))
+        blocks.append(Figure(f"{file}.svg", svg, f"{name}: {len(curves)} reference{'s' if len(curves) != 1 else ''}"))
     return blocks
 
 

@@ -9,14 +9,17 @@ from urllib.parse import urlencode
 from crossnn.atlas.digest import GOOD, accidents, half_lost, worst_error
 from crossnn.report.document import Card, Cards, Point, Table
 from crossnn.report.families import by_spec
+from crossnn.report.own import other_settings, usual_call
 from crossnn.report.speed import leaders, overview_rows, work
-from crossnn.report.summary import label, place
+from crossnn.report.summary import label, place, stretch
 from crossnn.runs.cell import ORACLE, Record, Training, Worst
 from crossnn.runs.findings import Accuracy, Convention, Finding
 from crossnn.timing.results import Contest
 
-MOST_POINTS = 4
+MOST_POINTS = 6
 MOST_CONVENTIONS = 2
+NOISY = 0.1
+"""Above this width of an interval, relative to the time, the card says so."""
 MOST_WORK = 5
 STEP = "step"
 
@@ -51,10 +54,13 @@ def _agreement(records: Sequence[Record]) -> list[Card]:
     said = f"Not everywhere. {said}; {failed:,} fail." if failed else f"Yes, but for what is known. {said}; none fails."
     said = said.replace("Yes, but for what is known.", "Yes.") if not known else said
     table = Table(["", "judged", "equal", "known", "failed"], rows, "How far each framework agrees")
-    return [Card("Do they agree?", said, table, (), _AGREE)]
-
-
-_AGREE = "Slopes at kinks and means of nothing are conventions, and not counted."
+    ran = [one for one in records if one.verdict != "NOT-RUN"]
+    oracle = sum(one.backend == ORACLE for one in ran)
+    note = (
+        f"Of {len(ran):,} quantities, without {len(ran) - oracle - equal - known - failed:,} at kinks and means of "
+        f"nothing, which are conventions, and {oracle:,} of the oracle's own."
+    )
+    return [Card("Do they agree?", said, table, (), note)]
 
 
 def _counts(records: Sequence[Record]) -> tuple[int, int, int]:
@@ -88,6 +94,9 @@ def _speed(contests: Sequence[Contest]) -> Card:
         f"{about.device}, {about.threads} thread{'s' if about.threads > 1 else ''}, {about.dtype}; with 95 % "
         "intervals, paired within rounds; a tie: not known to differ."
     )
+    widest = max((high - low) / middle for one in shown for middle, low, high in
+                 (standing.measured.interval for standing in one.standings))  # fmt: skip
+    note += f" Noisy: intervals up to {100 * widest:.0f} % wide." if widest > NOISY else ""
     return Card("Who is fast?", said, table, (Point("All times, with charts", "timing"),), note)
 
 
@@ -129,10 +138,10 @@ def _to_know(records: Sequence[Record], findings: Sequence[Finding]) -> list[Car
     said = []
     points: list[Point] = []
     for rule, found in (
-        ("the defaults whose difference costs a port most", _conventions(findings)),
+        ("the defaults in which frameworks depart from each other most", _conventions(findings)),
         ("the framework's own function that loses most digits in float32", _inaccuracies(findings)),
         ("of each framework the registered difference of its own implementations with the largest error "
-         "(relative above 1, absolute below)", _differences(records)),
+         "(relative above 1, absolute below), each of another specification", _differences(records)),
     ):  # fmt: skip
         chosen = found[: MOST_POINTS - len(points)]
         points += chosen
@@ -142,15 +151,24 @@ def _to_know(records: Sequence[Record], findings: Sequence[Finding]) -> list[Car
 
 
 def _conventions(findings: Iterable[Finding]) -> list[Point]:
-    """Of each concept the answer that costs most; two of them."""
-    costs = [(one.difference, one) for one in findings if isinstance(one, Convention) and one.difference]
-    chosen: dict[str, tuple[float, Convention]] = {}
-    for cost, one in sorted(costs, key=lambda pair: -pair[0]):
-        chosen.setdefault(one.concept, (cost, one))
+    """Of the concepts of which the frameworks' usual calls are not set alike the two whose settings are furthest apart,
+    as their distances from the specification's defaults say."""
+    concepts: dict[str, dict[str, Convention]] = {}
+    for one in findings:
+        if isinstance(one, Convention) and one.difference is not None and one.settings and usual_call(one.call):
+            concepts.setdefault(one.concept, {}).setdefault(one.backend, one)
+    apart: list[tuple[float, str, list[Convention]]] = []
+    for concept, found in concepts.items():
+        several = sorted(found.values(), key=lambda one: place(one.backend, ""))
+        costs = [one.difference or 0.0 for one in several]
+        if len(several) > 1 and other_settings(several):
+            apart.append((max(costs) - min(costs), concept, several))
     return [
-        Point(f"{one.call or one.backend}, {one.concept}", urlencode({"spec": one.spec}),
-              f": {one.answer}. A port that overlooks it is off by {_percent(cost)} ({one.scenario}).")
-        for cost, one in list(chosen.values())[:MOST_CONVENTIONS]
+        Point(concept, urlencode({"spec": several[0].spec}),
+              f": {other_settings(several)}. A port that keeps the specification's defaults is off by "
+              f"{', '.join(f'{_percent(one.difference or 0.0)} from {one.backend}' for one in several)} "
+              f"({several[0].scenario.split(';')[0]}).")
+        for size, concept, several in sorted(apart, key=lambda each: -each[0])[:MOST_CONVENTIONS] if size
     ]  # fmt: skip
 
 
@@ -169,15 +187,15 @@ def _inaccuracies(findings: Iterable[Finding]) -> list[Point]:
     share, error, worst = max(found, key=lambda item: item[:2])
     if error <= GOOD:
         return []
-    happened = "; ".join(f"{what} from {low:.3g} to {high:.3g}" for what, low, high in accidents(worst)[:1])
+    happened = "; ".join(stretch(*region) for region in accidents(worst)[:1])
     at = "" if worst.at is None else f"worst near {worst.at:.3g}"
     more = f": in float32 half of its digits are lost at {share:.0%} of inputs up to 1000 ({worst.quantity}); "
     return [Point(worst.call or worst.spec, urlencode({"spec": worst.spec}), f"{more}{happened or at}.")]
 
 
 def _differences(records: Iterable[Record]) -> list[Point]:
-    """The registered differences of frameworks' own implementations: the largest of each framework, then the next; one
-    for each specification."""
+    """The registered difference of each framework's own implementations with the largest error, each of another
+    specification."""
     worst: dict[str, tuple[float, Record]] = {}
     for one in records:
         if one.verdict == "KNOWN" and one.known and one.implementation == "native" and one.worst is not None:
@@ -187,10 +205,11 @@ def _differences(records: Iterable[Record]) -> list[Point]:
     by_backend: dict[str, list[tuple[float, Record]]] = {}
     for size, one in sorted(worst.values(), key=lambda pair: -pair[0]):
         by_backend.setdefault(one.backend, []).append((size, one))
-    ordered = [(rank, -size, one) for group in by_backend.values() for rank, (size, one) in enumerate(group)]
     chosen: dict[str, Record] = {}
-    for _, _, one in sorted(ordered, key=lambda item: item[:2]):
-        chosen.setdefault(one.spec, one)
+    for group in by_backend.values():  # the framework with the largest error first
+        largest = next((one for _, one in group if one.spec not in chosen), None)
+        if largest is not None:
+            chosen[largest.spec] = largest
     return [
         Point(f"{one.call or one.spec}, {one.dtype}", link(one), f": {one.message.split(' [')[0]}. Exact: "
               f"{_few(one.worst.expected)}, computed: {_few(one.worst.actual)} ({one.quantity}).")

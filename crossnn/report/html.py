@@ -19,13 +19,15 @@ from typing import Any
 
 import jinja2
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from crossnn.report.document import COLOURS, LONG, Block, Cards, Code, Fallback, Figure, Heading, Table, Text
 
 SCRIPTS = ("basics.js", "tables.js", "search.js", "matrix.js", "evidence.js", "start.js")
 OPEN_PARTS = 6
 """A section of more parts has them folded, so that it can be surveyed."""
+LONGEST_WORD = 14
+"""Letters that fit into the narrowest column of texts."""
 
 
 @dataclass
@@ -127,6 +129,13 @@ def _colour(text: str) -> str:
     return COLOURS.get(text.split(" ", 1)[0], "")
 
 
+def _breakable(text: str) -> Markup:
+    """Long words, such as calls, may go on in the next line before a bracket and after a point, `=` or `_`."""
+    parts = [re.sub(r"(?<=\w)(?=\()|(?<=[._=])(?=[a-zA-Z])", "\0", word) if len(word) > LONGEST_WORD else word
+             for word in text.replace("\0", " ").split(" ")]  # fmt: skip
+    return Markup(str(escape(" ".join(parts))).replace("\0", "<wbr>"))
+
+
 def _numeric(table: Table) -> Sequence[bool]:
     """Which columns hold numbers alone, and read best aligned to the right."""
     longest = max(map(len, [table.headers, *table.rows]))
@@ -141,7 +150,7 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(_file), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    found.filters.update(kind=_kind, colour=_colour, numeric=_numeric)
+    found.filters.update(kind=_kind, colour=_colour, numeric=_numeric, breakable=_breakable)
     found.globals.update(LONG=LONG)
     return found
 

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from crossnn.errors import CrossnnError
 from crossnn.formula.grammar import knob_condition
-from crossnn.report.summary import ASIDE, WORST_FIRST, number, place
+from crossnn.report.summary import ASIDE, WORST_FIRST, joined, number, place
 from crossnn.runs.cell import Record
+from crossnn.runs.findings import Convention
+
+MOST_NAMED = 3
+"""Calls with the same lines; of more the variants are counted."""
 
 
-def comparison(records: Sequence[Record]) -> list[str]:
-    """What the frameworks' own implementations have in common, and in which conventions they never compute the same."""
-    settings = native_settings(records)
+def comparison(records: Sequence[Record], conventions: Sequence[Convention] = ()) -> list[str]:
+    """What the frameworks' usual calls have in common, in which conventions they never compute the same, and which
+    defaults of theirs are not alike."""
+    mine = usual(records)
+    settings = native_settings(mine)
     if len(settings) < 2:
         return []
-    calls = {backend: _calls(records, backend) for backend in settings}
+    calls = {backend: _calls(mine, backend) for backend in settings}
     never = conflicts(settings)
     said = []
     for name in sorted(varied(settings), key=lambda name: name not in never):
@@ -31,11 +37,68 @@ def comparison(records: Sequence[Record]) -> list[str]:
             f"{_list(mine[name])} in {calls[backend]}" for backend, mine in settings.items() if name in mine
         )
         said.append(f"{'Not the same formula' if name in never else 'Other settings'}: {name} is {each}.")
-    if not said:
-        known = any(one.known for one in records if one.implementation == "native")
+    others = other_settings(conventions, never)
+    if others:
+        said.append(f"{'Other defaults' if said else 'Same formula, other defaults'}: {others}.")
+        said += _port(conventions)
+    elif not said:
+        known = any(one.known for one in mine)
         rest = ", computed with the differences below" if known else ", equal up to rounding"
         said.append(f"Same formula in all of them: {', '.join(calls.values())}{rest}.")
     return said
+
+
+def usual(records: Iterable[Record]) -> list[Record]:
+    """Of each framework the records of its first native call; where that call is one choice of an argument
+    (`gelu(approximate=False)`), of all of its choices."""
+    first: dict[str, str] = {}
+    found = []
+    for one in records:
+        if _is_native(one):
+            call = first.setdefault(one.backend, one.call)
+            stem, bracket, _ = call.partition("(")
+            if one.call == call or (bracket and one.call.startswith(stem + bracket)):
+                found.append(one)
+    return found
+
+
+def other_settings(conventions: Iterable[Convention], without: Collection[str] = ()) -> str:
+    """`eps is 1e-08 in torch.optim.Adam and optax.adam, 1e-07 in keras.optimizers.Adam`, of what is not alike."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in sorted(conventions, key=lambda one: place(one.backend, "")):
+        for name, value in one.settings.items():
+            if name not in without:
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                calls = found.setdefault(name, {}).setdefault(shown, [])
+                if _short(one) not in calls:
+                    calls.append(_short(one))
+    return "; ".join(
+        f"{name} is {', '.join(f'{value} in {joined(calls)}' for value, calls in values.items())}"
+        for name, values in found.items() if len(values) > 1
+    )  # fmt: skip
+
+
+RATE = r"\(learning_rate=[^,()]*\)$"
+
+
+def usual_call(call: str) -> bool:
+    """Whether a call has no arguments but a rate that had to be given."""
+    return "(" not in re.sub(RATE, "", call)
+
+
+def _short(one: Convention) -> str:
+    """Without a rate that had to be given."""
+    return re.sub(RATE, "", one.call or one.backend)
+
+
+def _port(conventions: Iterable[Convention]) -> list[str]:
+    """What a port suffers that keeps the specification's defaults, of each call for which that is something."""
+    sizes: dict[str, list[str]] = {}
+    for one in sorted(conventions, key=lambda one: place(one.backend, "")):
+        if one.difference:
+            sizes.setdefault(one.scenario, []).append(f"{number(one.difference)} from {_short(one)}")
+    return [f"A port that keeps the specification's defaults departs by {', '.join(each)} ({scenario})."
+            for scenario, each in sizes.items()]  # fmt: skip
 
 
 def varied(settings: Mapping[str, Mapping[str, set[str]]]) -> list[str]:
@@ -81,10 +144,8 @@ def _is_native(one: Record) -> bool:
 
 
 def _calls(records: Iterable[Record], backend: str) -> str:
-    found = dict.fromkeys(
-        one.call for one in records if one.backend == backend and one.implementation == "native" and one.call
-    )
-    return min(found, key=len, default=backend)
+    found = dict.fromkeys(one.call for one in records if one.backend == backend and one.call)
+    return next(iter(found), backend)
 
 
 def _list(values: set[str]) -> str:
@@ -124,17 +185,30 @@ def _verdict(group: Sequence[Record], dtype: str) -> str:
 
 
 def chosen_lines(formula: str, records: Sequence[Record]) -> str:
-    """The lines in which the frameworks' own implementations never compute the same, as each of them has them."""
-    never = conflicts(native_settings(records))
+    """The lines in which the frameworks' usual calls never compute the same; calls that have the same lines stand
+    together, variants counted."""
+    mine = sorted(usual(records), key=lambda one: place(one.backend, ""))
+    never = conflicts(native_settings(mine))
+    first = dict.fromkeys(one.call for one in mine)
     found: dict[str, list[str]] = {}
-    for one in records:
+    for one in [*mine, *records]:
         if _is_native(one) and one.call not in found:
             knobs = {name: value == "True" if value in ("True", "False") else value
                      for name, value in settings_of(one.case).items() if name in never}  # fmt: skip
             found[one.call] = [resolved(line, knobs) for line in formula.split("\n")]
     differing = [number for number, same in enumerate(zip(*found.values(), strict=True)) if len(set(same)) > 1]
-    said = [line for call, lines in found.items() for line in (f"{call}:", *(f"  {lines[n]}" for n in differing))]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for call, lines in found.items():
+        groups.setdefault(tuple(lines[n] for n in differing), []).append(call)
+    said = [line for lines, calls in groups.items() for line in (f"{_some(calls, first)}:", *(f"  {x}" for x in lines))]
     return "\n".join(said) if differing else ""
+
+
+def _some(calls: Sequence[str], first: Container[str]) -> str:
+    """`torch.optim.Adam, optax.adam and 12 variants`."""
+    named = list(calls) if len(calls) <= MOST_NAMED else [call for call in calls if call in first] or list(calls[:1])
+    more = len(calls) - len(named)
+    return joined(named) if not more else f"{', '.join(named)} and {more} variant{'s' if more > 1 else ''}"
 
 
 def resolved(line: str, knobs: Mapping[str, bool | str]) -> str:

@@ -7,14 +7,17 @@ varied.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 
 import msgspec
 
+from crossnn.catalogue.load import load_catalogue
+from crossnn.catalogue.rows import Question
 from crossnn.questions.rule import holds_at, judge
 from crossnn.report.document import Block, Heading, Table, Text
-from crossnn.report.summary import place
+from crossnn.report.speed import duration
+from crossnn.report.summary import number, place
 from crossnn.runs.cell import Answer, Numbers, Point
 from crossnn.timing.results import median_interval
 
@@ -27,6 +30,16 @@ LEGEND = (
     "it and its seconds. What does not hold here, on these sizes and this machine, may hold elsewhere."
 )
 WORDS = ("holds", "holds when", "does not hold here")
+SECONDS: Mapping[str, tuple[str, ...]] = {
+    "python_lists": ("python", "numpy"),
+    "gradient_cost": ("value", "gradient"),
+    "symbolic_cost": ("eager", "symbolic", "first_call"),
+    "wasted_work": ("lean", "wasteful"),
+    "trained_modes": ("step", "eager_step"),
+    "batch_sizes": tuple(f"{way}_{what}" for way in ("full", "mini", "single")
+                         for what in ("update", "epoch", "target")),
+}  # fmt: skip
+"""Which of the numbers of a protocol are seconds; they are shown with a unit."""
 NEVER = 1e300
 """What was not reached is stored as a larger number; medians of so large ones still are numbers."""
 
@@ -124,6 +137,8 @@ def _verdict(verdict: str, when: str) -> str:
 def _measured(group: Sequence[Answer]) -> Table:
     """A line for each case: what was varied, the numbers, in how many repetitions the claim is true."""
     points = [(one, point) for one in group for point in one.points]
+    row = load_catalogue().rows.get(group[0].spec)
+    seconds = SECONDS.get(row.protocol, ()) if isinstance(row, Question) else ()
     varied = list(points[0][1].at)
     numbers = list(points[0][1].numbers)
     heads = [*(["backend"] if len(group) > 1 else []), *map(_words, varied), *map(_words, numbers), "true in", "holds"]
@@ -131,7 +146,7 @@ def _measured(group: Sequence[Answer]) -> Table:
         [
             *([one.backend] if len(group) > 1 else []),
             *(_number(value) if not isinstance(value, str) else value for value in point.at.values()),
-            *(_median(values) for values in point.numbers.values()),
+            *(_median(values, name in seconds) for name, values in point.numbers.items()),
             f"{point.holds} of {point.of}",
             _answer(one, point),
         ]
@@ -145,17 +160,17 @@ def _answer(one: Answer, point: Point) -> str:
     return "undecided" if found is None else "yes" if found else "no"
 
 
-def _median(values: Numbers) -> str:
+def _median(values: Numbers, seconds: bool = False) -> str:
     """`0.12 (0.1 to 0.15)`; what was not reached in half of the repetitions is `never`."""
     finite = [NEVER if value is None else max(-NEVER, min(value, NEVER)) for value in values]
-    middle, low, high = median_interval(finite)
-    if low == high:
-        return _number(middle)
-    return f"{_number(middle)} ({_number(low)} to {_number(high)})"
+    middle, low, high = (_number(value, seconds) for value in median_interval(finite))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def _number(value: float) -> str:
-    return "never" if abs(value) >= NEVER / 10 else f"{value:.3g}"
+def _number(value: float, seconds: bool = False) -> str:
+    if abs(value) >= NEVER / 10:
+        return "never"
+    return duration(value * 1e6) if seconds else number(value, 3)
 
 
 def _words(name: str) -> str:

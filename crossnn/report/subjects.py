@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crossnn.atlas.digest import GOOD, accidents, half_lost, worst_error
+from crossnn.atlas.digest import GOOD, accidents, worst_error
 from crossnn.catalogue.load import load_catalogue
 from crossnn.catalogue.rows import Optimizer, Row
 from crossnn.errors import CrossnnError
 from crossnn.report.own import chosen_lines, comparison, native_table
-from crossnn.report.summary import number
+from crossnn.report.summary import joined, number, place, stretch
 from crossnn.runs.cell import ORACLE, Record, Training
 from crossnn.runs.findings import Accuracy, Convention, Finding
 
@@ -47,7 +47,7 @@ def _subject(name: str, records: Sequence[Record], findings: Sequence[Finding], 
         "source": row.source if row else "",
         "chosen": chosen_lines(_formula(row), records) if row else "",
         "native": native_table(records),
-        "says": [*comparison(records), *inaccuracy(accuracy)],
+        "says": [*comparison(records, [one for one in findings if isinstance(one, Convention)]), *inaccuracy(accuracy)],
         "conventions": [
             [one.backend, one.concept or one.asks, one.call, one.answer, one.evidence, one.scenario,
              "" if one.difference is None else number(one.difference)]
@@ -89,23 +89,48 @@ def _accuracy(findings: Sequence[Accuracy]) -> list[list[str]]:
 
 
 def _happened(one: Accuracy) -> str:
-    return "; ".join(f"{what} from {low:.4g} to {high:.4g}" for what, low, high in accidents(one))
+    return "; ".join(stretch(*region) for region in accidents(one))
 
 
 def inaccuracy(findings: Sequence[Accuracy]) -> list[str]:
-    """Of each quantity in float32, who is least accurate, and where."""
+    """Of each quantity in float32 the largest error of our formula and of the frameworks' own functions, over all
+    settings and calls."""
     groups: dict[str, list[Accuracy]] = {}
     for one in findings:
         if one.dtype == DTYPES[0] and one.backend != ORACLE and not one.message:
             groups.setdefault(one.quantity, []).append(one)
     said = []
     for quantity, group in groups.items():
-        worst = max(group, key=lambda one: (half_lost(one), worst_error(one)))
-        who = f"{worst.call or 'the formula'} ({worst.backend} {worst.mode})"
-        if worst_error(worst) <= GOOD:
-            said.append(f"{DTYPES[0]} {quantity}: right to {number(worst.largest)} float spacings everywhere, in all.")
+        if max(map(worst_error, group)) <= GOOD and not any(map(accidents, group)):
+            largest = max(one.largest or 0.0 for one in group)
+            said.append(f"{DTYPES[0]} {quantity}: at most {_spacings(largest)} everywhere, in all.")
             continue
-        at = f", most at {worst.at:.4g} ({number(worst.largest, 3)} float spacings)" if worst.at is not None else ""
-        happened = f"; {_happened(worst)}" if accidents(worst) else ""
-        said.append(f"{DTYPES[0]} {quantity} is least accurate in {who}{at}{happened}.")
+        parts = []
+        for who, own in (("our formula", False), ("the frameworks' own functions", True)):
+            mine = [one for one in group if (one.implementation == "native") == own]
+            parts += [f"{who}: {_largest(mine)}"] if mine else []
+        said.append(f"{DTYPES[0]} {quantity}, largest errors of all settings. {'; '.join(parts)}.")
     return said
+
+
+def _largest(findings: Sequence[Accuracy]) -> str:
+    """`at most 2 spacings`; beyond the normal, how large, where, in which frameworks, and who they share it with."""
+
+    def order(one: Accuracy) -> tuple[float, float]:
+        return worst_error(one), one.largest or 0.0
+
+    worst = max(findings, key=order)
+    if worst_error(worst) <= GOOD and not accidents(worst):
+        return f"at most {_spacings(worst.largest or 0.0)}"
+    alike = [one for one in findings if order(one) == order(worst) and one.call == worst.call]
+    frameworks = sorted({one.backend for one in alike}, key=lambda name: place(name, ""))
+    who = f"{worst.call} ({worst.backend} {worst.mode})" if worst.call else joined(frameworks)
+    parts = [who + (" alike" if len(frameworks) > 1 else "")]
+    if worst.largest is not None:
+        parts.append(_spacings(worst.largest) + ("" if worst.at is None else f" at {worst.at:.4g}"))
+    parts += [_happened(worst)] if accidents(worst) else []
+    return ", ".join(parts)
+
+
+def _spacings(size: float) -> str:
+    return f"{size:,.0f} spacings" if 100 <= size < 1e5 else f"{number(size)} spacings"

@@ -17,6 +17,9 @@ WORST_FIRST: tuple[Verdict, ...] = (
     "ERROR", "FORMULA", "ACCURACY", "KNOWN", "ILL-CONDITIONED", "ROUNDING", "EQUAL", "KINK", "NOT-RUN",
 )  # fmt: skip
 
+UNBOUNDED = 1e308
+"""What a record says in the place of infinity."""
+
 ASIDE: frozenset[str] = frozenset({"KINK", "NOT-RUN"})
 """Verdicts that judge nothing: shown beside the worst one."""
 
@@ -46,7 +49,26 @@ def number(value: float | None, digits: int = 2) -> str:
     """A number for a table: a few significant digits, an exponent only where it is shorter."""
     if value is None:
         return "-"
+    if value >= UNBOUNDED:
+        return "unbounded"
     return f"{value:.0f}" if 10**digits <= abs(value) < 1e5 else f"{value:.{digits}g}"
+
+
+def span(low: str, high: str) -> str:
+    """A range; one number where its ends are written alike."""
+    return low if low == high else f"{low} to {high}"
+
+
+def stretch(what: str, low: float, high: float) -> str:
+    """What happens, and at which inputs: `overflow from 88.7 to 1e+38`."""
+    first, last = f"{low:.4g}", f"{high:.4g}"
+    return f"{what} at {first}" if first == last else f"{what} from {first} to {last}"
+
+
+def joined(names: Iterable[str], last: str = "and") -> str:
+    """`torch, tensorflow and jax`."""
+    listed = list(names)
+    return f" {last} ".join([*([", ".join(listed[:-1])] if listed[1:] else []), *listed[-1:]])
 
 
 def verdict_cell(records: Sequence[Record]) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from crossnn.report.document import Block, Heading, Table, Text
-from crossnn.report.speed import contest_figures, contest_scaling
+from crossnn.report.speed import contest_figures, contest_scaling, ordered
 from crossnn.report.summary import number
 from crossnn.runs.timed import Prepared
 from crossnn.timing.results import Contest, Measured, Standing, overheads
@@ -41,7 +41,7 @@ def contest_table(contest: Contest) -> Table:
     """A row for each contender that was timed, the fastest first, and one for each that failed."""
     fastest = min((one.measured.interval[0] for one in contest.standings), default=1.0)
     scale, unit = next(pair for pair in UNITS if fastest * 10 >= pair[0] or pair[0] == 1.0)
-    rows = [_row(one, scale, unit, one.measured is contest.base) for one in contest.standings]
+    rows = [_row(one, scale, unit, one.measured is contest.base) for one in ordered(contest)]
     failed = [one for one in contest.absent if one.verdict != "NOT-RUN"]
     rows += [[one.contender, one.verdict, *[""] * (len(HEADERS) - 2)] for one in failed]
     return Table(HEADERS, rows)

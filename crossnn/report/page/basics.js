@@ -28,6 +28,7 @@ function address(wanted) {
 }
 
 function go(wanted) {
+  if (evidenceData) { keepFilters(); }  // so that the way back leads to them
   history.pushState({ inside: true }, "", address(wanted));
   follow();
 }
@@ -52,7 +53,7 @@ function startTheme() {
   show();
 }
 
-async function copy(text, what) {
+async function copy(text, what, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -64,4 +65,8 @@ async function copy(text, what) {
     area.remove();
   }
   say(what + " copied");
+  if (!button || button.dataset.says) { return; }
+  button.dataset.says = button.textContent;
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = button.dataset.says; delete button.dataset.says; }, 1500);
 }

@@ -8,8 +8,7 @@ function showEvidence(wanted) {
   const dialog = byId("evidence"), data = evidenceData;
   const number = data ? data.specs.findIndex((spec) => spec.name === wanted.spec) : -1;
   if (number < 0) {
-    if (dialog.open) { dialog.close(); }
-    if (wanted.spec) { say("nothing is known here of " + wanted.spec); }
+    if (wanted.spec) { showNothing(dialog, wanted.spec); } else if (dialog.open) { dialog.close(); }
     return;
   }
   const spec = data.specs[number];
@@ -38,6 +37,15 @@ function showEvidence(wanted) {
       ...part("Elsewhere on this page", mentions(spec))));
   if (!dialog.open) { dialog.showModal(); }
   dialog.scrollTop = 0;
+}
+
+function showNothing(dialog, name) {
+  dialog.replaceChildren(
+    el("div", { class: "bar" }, el("h2", { id: "evidence-title" }, "No such specification: " + name),
+      el("button", { type: "button", onclick: () => dialog.close() }, "Close")),
+    el("div", { class: "inside" }, el("p", {}, "This run has none of that name. The matrix lists all that it has; the box at the top finds them.")));
+  if (!dialog.open) { dialog.showModal(); }
+  say("no such specification: " + name);
 }
 
 function part(title, content) { return content ? [el("h3", {}, title), content] : []; }
@@ -131,6 +139,6 @@ function startEvidence() {
     delete dialog.dataset.leaving;
     if (leaving || !state().spec) { return; }
     if (history.state && history.state.inside) { history.back(); }
-    else { history.replaceState(null, "", location.pathname + location.search); }
+    else { history.replaceState(null, "", location.pathname + location.search + (evidenceData ? filterAddress() : "")); }
   });
 }

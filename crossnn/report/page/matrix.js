@@ -5,7 +5,7 @@
 let evidenceData = null;
 const cells = [];          // {spec, implementation, head, dtype, device, seed, from, to, mask, rank, r, known}
 const AT_ONCE = 40;
-const matrix = { rows: [], waiting: [], choice: {}, selects: {} };
+const matrix = { rows: [], waiting: [], choice: {}, selects: {}, widths: [] };
 
 async function unpack(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -100,7 +100,23 @@ function knownOf(spec) {
   return [...found.values()];
 }
 
+function causes() {
+  // What the list of known differences says of each, by its id.
+  const lines = [...document.querySelectorAll("#known-differences tbody tr")];
+  return new Map(lines.map((line) => [line.cells[0].textContent.trim(), line.textContent]));
+}
+
+function messages(group) {
+  // What is said where a known difference was met.
+  const found = new Set();
+  for (const cell of group.filter((one) => one.known.size)) {
+    for (let i = cell.from; i < cell.to; i += 1) { if (evidenceData.known[i]) { found.add(evidenceData.message[i]); } }
+  }
+  return [...found].map((number) => evidenceData.texts[number]);
+}
+
 function makeRows() {
+  const cause = causes();
   const data = evidenceData, { dtype, device } = matrix.choice;
   const groups = new Map();
   for (const cell of cells) {
@@ -117,7 +133,8 @@ function makeRows() {
     row.ran = implementation === "formula" || [...row.found.values()].some((found) => found.mask !== notRun);
     const known = [...row.found.values()].flatMap((found) => [...found.known]);
     const calls = implementation === "native" && spec.native ? spec.native.rows.map((one) => one[1]) : [];
-    row.text = [spec.name, spec.kind, implementation, ...new Set(known), ...calls].join(" ").toLowerCase();
+    row.text = [spec.name, spec.kind, implementation, ...[...new Set(known)].flatMap((id) => [id, cause.get(id) || ""]), ...calls,
+      ...messages([...row.by.values()].flat())].join(" ").toLowerCase();
     row.number = number;
     row.kind = spec.kind;
     row.implementationName = implementation;
@@ -157,30 +174,84 @@ function rowElement(row, spec, implementation) {
 
 function setWidths() {
   // Fixed widths, of the longest text in each column: else every key pressed would measure every cell.
-  const longest = evidenceData.heads.map(([backend, mode], head) => Math.max(backend.length + 1, mode.length + 1,
-    ...matrix.rows.map((row) => (row.found.has(head) ? row.element.cells[head + 1].textContent.length : 0))));
+  const width = textWidth();
+  const cellWidth = (cell) => {
+    const small = cell.querySelector("small"), aside = small ? small.textContent : "";
+    return width(cell.textContent.slice(0, cell.textContent.length - aside.length), "600 12px") + width(aside, "10px");
+  };
+  const longest = evidenceData.heads.map((head, number) => Math.max(...head.map((word) => width(word + "  ", "600 12px")),
+    ...matrix.rows.map((row) => (row.found.has(number) ? cellWidth(row.element.cells[number + 1]) : 0))));
   matrix.columns.replaceChildren(el("col"), ...longest.map(() => el("col")));
-  [...matrix.columns.children].forEach((column, place) => { column.style.width = place ? longest[place - 1] * 0.95 + 2 + "ch" : ""; });
-  matrix.table.style.width = "max(100%, " + (longest.reduce((sum, one) => sum + one * 0.95 + 2, 0) + 32) + "ch)";
+  const most = width("EQUAL 0.00 ", "600 12px") + width("+KINK", "10px");  // what is longer, and rare, goes on in the next line
+  matrix.widths = longest.map((pixels) => Math.ceil(Math.min(pixels, most)) + 12);
+  [...matrix.columns.children].forEach((column, place) => { column.style.width = place ? matrix.widths[place - 1] + "px" : ""; });
+}
+
+function textWidth() {
+  // Measures texts of the matrix, each once.
+  const pen = document.createElement("canvas").getContext("2d"), known = new Map();
+  const family = getComputedStyle(document.body).fontFamily;
+  return (text, font) => {
+    const key = font + text;
+    if (!known.has(key)) { pen.font = font + " " + family; known.set(key, pen.measureText(text).width); }
+    return known.get(key);
+  };
+}
+
+function narrowed(wanted) {
+  return Object.fromEntries(Object.keys(matrix.selects).map((name) => [name, wanted[name] || ""]));
+}
+
+function filterAddress() {
+  const found = address(narrowed(matrix.choice));
+  return found === "#" ? "" : found;
+}
+
+function keepFilters() {
+  // In the address, so that what is shown can be sent to someone; a place elsewhere on the page gives way to a filter.
+  clearTimeout(matrix.keeping);
+  const found = filterAddress();
+  if (state().spec || found === location.hash || (!found && !location.hash.includes("="))) { return; }
+  history.replaceState(history.state, "", location.pathname + location.search + found);
+}
+
+function filtered() {
+  filterRows();
+  clearTimeout(matrix.keeping);
+  matrix.keeping = setTimeout(keepFilters, 250);
 }
 
 function filterRows() {
   const { find: text, kind, verdict, backend, mode, implementation } = matrix.choice;
   const wanted = (text || "").toLowerCase().split(/\s+/).filter(Boolean);
-  const heads = evidenceData.heads.map(([one, other]) => (!backend || one === backend) && (!mode || other === mode));
+  const asked = evidenceData.heads.map(([one, other]) => (!backend || one === backend) && (!mode || other === mode));
+  // Our formula and the framework's own stay together.
+  const named = new Set(matrix.rows.filter((row) => wanted.every((word) => row.text.includes(word))).map((row) => row.spec));
+  const filled = asked.map(() => false);
   const bit = verdict ? 1 << rankOf(verdict) : 0;
   const wantedRows = [];
   for (const row of matrix.rows) {
     const shown = (row.ran || verdict === "NOT-RUN") && (!kind || row.kind === kind)
-      && (!implementation || row.implementationName === implementation) && wanted.every((word) => row.text.includes(word))
-      && [...row.found].some(([head, found]) => heads[head] && (!bit || found.mask & bit));
-    if (shown) { wantedRows.push(row.element); } else if (!row.element.hidden) { row.element.hidden = true; }
+      && (!implementation || row.implementationName === implementation) && named.has(row.spec)
+      && [...row.found].some(([head, found]) => asked[head] && (!bit || found.mask & bit));
+    if (shown) {
+      wantedRows.push(row.element);
+      for (const head of row.found.keys()) { filled[head] = true; }
+    } else if (!row.element.hidden) { row.element.hidden = true; }
   }
   showRows(wantedRows);
+  matrix.box.hidden = !wantedRows.length;
+  matrix.nothing.hidden = wantedRows.length > 0;
+  const heads = asked.map((one, head) => one && (filled[head] || !wantedRows.length));
   const key = heads.join();
   if (key !== matrix.heads) {
     matrix.heads = key;
-    const hide = (line) => heads.forEach((shown, head) => { line.cells[head + 1].hidden = !shown; });
+    const hide = (line) => heads.forEach((shown, head) => {
+      const cell = line.cells[head + 1];
+      if (cell.hidden === shown) { cell.hidden = !shown; }
+    });
+    const width = matrix.widths.reduce((sum, one, head) => sum + (heads[head] ? one : 0), 0);
+    matrix.table.style.width = "calc(var(--first) + " + width + "px)";
     hide(matrix.head);
     [...matrix.columns.children].slice(1).forEach((column, head) => { column.hidden = !heads[head]; });
     matrix.rows.forEach((row) => hide(row.element));
@@ -259,7 +330,8 @@ function select(name, label, values) {
   const box = el("select", { name }, el("option", { value: "" }, "all"), ...values.map((value) => el("option", { value }, value)));
   box.addEventListener("change", () => {
     matrix.choice[name] = box.value;
-    if (name === "dtype" || name === "device") { makeRows(); } else { filterRows(); }
+    if (name === "dtype" || name === "device") { makeRows(); }
+    filtered();
   });
   matrix.selects[name] = box;
   return values.length > 1 ? el("label", {}, label, box) : "";
@@ -281,9 +353,10 @@ function startMatrix() {
   const data = evidenceData, box = byId("matrix");
   const values = (list) => [...new Set(list)].filter(Boolean);
   const input = el("input", { type: "search", name: "find", placeholder: "name, kind, call or difference", autocomplete: "off" });
-  input.addEventListener("input", () => { matrix.choice.find = input.value; filterRows(); });
+  input.addEventListener("input", () => { matrix.choice.find = input.value; filtered(); });
   matrix.selects.find = input;
-  const clear = el("button", { type: "button", onclick: () => { choose({}); input.focus(); } }, "Clear");
+  const unfilter = () => { choose({}); keepFilters(); input.focus(); };
+  const clear = el("button", { type: "button", onclick: unfilter }, "Clear");
   const filters = el("div", { class: "filters", role: "group", "aria-label": "Filters of the matrix" },
     el("label", {}, "Show rows with", input), select("kind", "Kind", values(data.specs.map((spec) => spec.kind))),
     select("verdict", "Verdict", data.verdicts.map(([name]) => name).filter((name) => cells.some((cell) => cell.mask & (1 << rankOf(name))))),
@@ -298,7 +371,9 @@ function startMatrix() {
   const table = el("table", {}, el("caption", { class: "aside" }, "Verdicts by specification, backend and mode"),
     matrix.columns, el("thead", {}, matrix.head), matrix.body);
   matrix.table = table;
-  box.append(filters, matrix.count, el("div", { class: "table verdicts" }, tools(table), el("div", { class: "wide" }, table)),
+  matrix.box = el("div", { class: "table verdicts" }, tools(table), el("div", { class: "wide" }, table));
+  matrix.nothing = el("p", { class: "nothing", hidden: true }, "No row matches. ", el("button", { type: "button", onclick: unfilter }, "Clear"));
+  box.append(filters, matrix.count, matrix.box, matrix.nothing,
     el("p", { class: "note" }, "A name or a cell opens its evidence: click it, or move with the arrow keys and press Enter. "
       + "The number beside a verdict is the largest r."));
   box.hidden = false;

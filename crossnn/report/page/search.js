@@ -12,6 +12,26 @@ const NAMES = {
   train: ["train", "step"], framework: [], frameworks: [], version: ["version", "machine"],
 };
 
+const ALSO = {
+  // What a section is asked for besides its name, by the first word of that.
+  power: "planted plant mistake mutation mutant missed undetected undiscovered survive survived survivor",
+  timing: "fast faster fastest speed slow slower slowest quick quicker quickest duration seconds",
+  conventions: "convention default knob setting port",
+  accuracy: "ulp digit accurate inaccurate imprecise precision nan overflow underflow infinity",
+};
+const SURE = 12;
+
+function stem(word) { return word.length > 3 ? word.replace(/s$/, "") : word; }
+
+function alsoOf(title) { return (ALSO[title.toLowerCase().split(" ")[0]] || "").split(" ").filter(Boolean).map(stem); }
+
+function knobsOf(place) {
+  // Names of settings in tables of conventions, and what they are set to.
+  const found = place.textContent.matchAll(/\b([a-z]\w{2,})=(?:([a-z]\w{2,})\b)?/g);
+  const plain = (word) => word && !["none", "true", "false"].includes(word);
+  return [...found].flatMap(([, name, value]) => [name, value]).filter(plain).map(stem);
+}
+
 function queryWords(text) {
   return text.toLowerCase().replace(/['\u2019]s?\b/g, " ").split(/[^a-z0-9_.]+/).filter((word) => word && !EMPTY.has(word))
     .map((word) => NAMES[word] || [word]).filter((names) => names.length);
@@ -19,12 +39,15 @@ function queryWords(text) {
 
 function searchIndex() {
   const index = [];
-  const add = (name, more, kind, open) => index.push({ name, kind, open, more, key: name.toLowerCase(), text: (name + " " + more).toLowerCase() });
+  const add = (name, more, kind, open, also = [], aside = "") => index.push({
+    name, kind, open, more, also: new Set(also), key: name.toLowerCase(), text: [name, more, aside].join(" ").toLowerCase(),
+  });
   if (evidenceData) {
     const { specs } = evidenceData;
     specs.forEach((spec, number) => {
       const calls = (spec.native ? spec.native.rows.map((row) => row[1]) : []).join(" ");
-      add(spec.name, [spec.kind, calls].filter(Boolean).join(": "), "specification", () => go({ spec: spec.name }));
+      add(spec.name, [spec.kind, calls].filter(Boolean).join(": "), "specification", () => go({ spec: spec.name }), [],
+        spec.accuracy ? "accuracy" : "");
       for (const id of knownOf(number)) {
         add(id.known, spec.name + ": " + id.message, "known difference", () => go({ spec: spec.name, backend: id.backend, known: id.known }));
       }
@@ -35,19 +58,36 @@ function searchIndex() {
     if (!title) { return; }
     const section = place.tagName === "DETAILS" ? place.closest("section").querySelector("h2").textContent : "";
     const first = [...place.children].find((child) => child.tagName === "P");
-    add(title.textContent, [section, first ? first.textContent.slice(0, 300) : ""].filter(Boolean).join(": "), section ? "part" : "section",
-      () => { location.hash = place.id; });
+    add(title.textContent, [section, first ? first.textContent.slice(0, 900) : ""].filter(Boolean).join(": "), section ? "part" : "section",
+      () => goTo(place.id), section === "Conventions" ? knobsOf(place) : section ? [] : alsoOf(title.textContent), alsoOf(section).join(" "));
   });
   return index;
 }
 
+function goTo(id) {
+  if (location.hash !== "#" + id) { history.pushState(null, "", "#" + id); }
+  follow();
+}
+
+function snippet(entry, wanted) {
+  // About 160 letters around the first word that was asked for.
+  const text = entry.more, low = text.toLowerCase();
+  const at = wanted.flat().map((word) => low.indexOf(word)).filter((place) => place >= 0).sort((a, b) => a - b)[0] || 0;
+  const from = at < 80 ? 0 : low.lastIndexOf(" ", at - 70) + 1;
+  return (from ? "\u2026 " : "") + text.slice(from, from + 160) + (from + 160 < text.length ? " \u2026" : "");
+}
+
+function plainly(text) { return text.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean).join(" "); }
+
 function score(entry, wanted, typed) {
   let total = typed.length > 2 && entry.key.includes(typed) ? 10 : 0;
+  if (plainly(entry.key) === plainly(typed)) { total += 20; }
   for (const names of wanted) {
     let best = 0;
     for (const name of names) {
       if (names[0] !== name) { best = Math.max(best, entry.text.includes(name) ? 2 : 0); }  // another word for it
       else if (entry.key === name) { best = Math.max(best, 20); }
+      else if (entry.also.has(stem(name))) { best = Math.max(best, SURE); }
       else if (entry.key.split(/[^a-z0-9]+/).includes(name)) { best = Math.max(best, 7); }
       else if (entry.key.startsWith(name)) { best = Math.max(best, 6); }
       else if (entry.key.includes(name)) { best = Math.max(best, 4); }
@@ -86,7 +126,7 @@ function startSearch() {
     list.replaceChildren(...shown.map((entry, number) => el("li", {
       id: "found-" + number, role: "option", "aria-selected": "false",
       onmousedown: (event) => { event.preventDefault(); choose(number); },
-    }, el("strong", {}, entry.name), " ", el("small", {}, entry.kind + (entry.more ? ": " + entry.more.slice(0, 160) : "")))));
+    }, el("strong", {}, entry.name), " ", el("small", {}, entry.kind + (entry.more ? ": " + snippet(entry, queryWords(input.value)) : "")))));
     if (!shown.length) { list.replaceChildren(el("li", { role: "option", "aria-disabled": "true" }, "Nothing found. Try a name, such as softmax.")); }
     list.hidden = !queryWords(input.value).length;
     input.setAttribute("aria-expanded", String(!list.hidden));

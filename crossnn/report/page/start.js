@@ -5,8 +5,10 @@ function follow() {
   if (wanted.spec) { showEvidence(wanted); return; }
   showEvidence({});
   if (Object.keys(wanted).length && evidenceData) {
-    choose(wanted);
-    byId("matrix").closest("section").scrollIntoView();
+    if (filterAddress() !== address(narrowed(wanted))) {
+      choose(wanted);
+      bring(byId("matrix").closest("section"));
+    }
     return;
   }
   const place = location.hash.length > 1 && byId(location.hash.slice(1));
@@ -14,8 +16,14 @@ function follow() {
     for (let outer = place; outer; outer = outer.parentElement && outer.parentElement.closest("details")) {
       if (outer.tagName === "DETAILS") { outer.open = true; }
     }
-    place.scrollIntoView();
+    bring(place);
   }
+}
+
+function bring(place) {
+  // Once more when what was unfolded has its height: only then it is known where the place is.
+  place.scrollIntoView();
+  requestAnimationFrame(() => requestAnimationFrame(() => place.scrollIntoView()));
 }
 
 function startFolds() {

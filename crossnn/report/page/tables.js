@@ -27,6 +27,8 @@ function asCsv(table) {
   return [head, ...rows].map((cells) => cells.map((cell) => quoted(harmless(cell))).join(",")).join("\r\n") + "\r\n";
 }
 
+const LONG = 28;  // as in document.py
+
 const UNITS = { us: 1e-6, ms: 1e-3, s: 1, "": 1 };
 
 function sortKey(text) {
@@ -58,7 +60,7 @@ function sortTable(table, column) {
 function tools(table) {
   const what = table.caption ? table.caption.textContent : "table";
   const button = (name, make) => el("button", {
-    type: "button", "aria-label": "Copy " + what + " as " + name, onclick: () => copy(make(table), name),
+    type: "button", "aria-label": "Copy " + what + " as " + name, onclick: (event) => copy(make(table), name, event.currentTarget),
   }, name);
   return el("div", { class: "tools" }, el("span", { class: "absent", "aria-hidden": "true" }, "copy"),
     button("Markdown", asMarkdown), button("CSV", asCsv));
@@ -84,7 +86,7 @@ function makeTable(caption, heads, rows) {
   const table = el("table", {}, el("caption", { class: "aside" }, caption),
     el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
     el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((cell, column) => {
-      const long = typeof cell === "string" && cell.length > 48 ? el("span", { class: "long" }, cell) : cell;
+      const long = typeof cell === "string" && cell.length > LONG ? el("span", { class: "long" }, cell) : cell;
       return column ? el("td", {}, long) : el("th", { scope: "row" }, long);
     })))));
   const box = el("div", { class: "table" }, el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption }, table));
