@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crossnn import registry
 from crossnn.adapter import Adapter
 from crossnn.errors import BackendError
 from crossnn.identify.calls import Call, flat, parse_call
@@ -234,3 +235,12 @@ def test_lines_in_one_convention() -> None:
         "d = g/sqrt(var + eps)",
         "w = w - lr*d",
     ]
+
+
+def test_a_setting_that_the_numbers_do_not_have_is_no_candidate() -> None:
+    """At its default epsilon of 2 the loss is another one; a relation that fits other numbers has no value here."""
+    pytest.importorskip("optax")
+    adapter = registry.started("jax")
+    assert not identify(adapter, adapter.opened("optax.losses.poly_loss_cross_entropy")).matched
+    found = identify(adapter, adapter.opened("optax.losses.poly_loss_cross_entropy(epsilon=0)"))
+    assert (found.matched, found.spec) == (True, "categorical_crossentropy_logits")

@@ -6,6 +6,7 @@ The oracle judges who is left (function_judged.py).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -144,6 +145,8 @@ def scored(fit: Fit, seen: Seen) -> Fit:
 
 def _compared(fit: Fit, results: Sequence[tuple[Arguments, np.ndarray]], settings: Settings) -> Fit | None:
     hyper = {**fit.candidate.row.params, **fit.values(settings)}
+    if not all(map(math.isfinite, hyper.values())):  # a setting that these numbers do not have
+        return None
     ours, theirs = [], []
     for arguments, result in results:
         value = fit.candidate.value(arguments, hyper)
