@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
 import click
 
-from crossnn.cli.options import frameworks_here, json_option
+from crossnn.cli.options import frameworks_here, json_option, write_json
 from crossnn.errors import BackendError
 
 ROOTS = {"torch": "torch", "keras": "tensorflow", "tf": "tensorflow", "tensorflow": "tensorflow", "jax": "jax",
@@ -50,7 +47,7 @@ def identify(ctx: click.Context, call: str, backend: str | None, kind: str | Non
     if json_file != "-":
         click.echo(as_text(answer))
     if json_file:
-        _write(json_file, json.dumps(as_data(answer), indent=1, allow_nan=False))
+        write_json(json_file, as_data(answer))
     if not answer.matched:
         ctx.exit(1)
 
@@ -62,11 +59,3 @@ def _backend_of(call: str) -> str:
             f"{call[:80]!r}: calls begin with {', '.join(ROOTS)}; your own function is named as package.module:function"
         )
     return ROOTS[root]
-
-
-def _write(file: str, text: str) -> None:
-    if file == "-":
-        sys.stdout.write(text + "\n")
-        return
-    with open(file, "w", encoding="utf-8") as out:
-        out.write(text + "\n")

@@ -36,7 +36,7 @@ def concepts() -> dict[str, Concept]:
     for row in load_catalogue().rows.values():
         if row.kind in IDENTIFIED:
             found[row.name] = Concept(
-                spec=row.name, asks="What does the call compute if nothing else is said?", probe=f"defaults:{row.kind}",
+                spec=row.name, asks="What does the call compute if nothing else is said?", probe="defaults:identified",
                 scenario=SCENARIOS[row.kind],
             )  # fmt: skip
     return found

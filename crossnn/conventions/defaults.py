@@ -27,19 +27,7 @@ SAYS = "reduction: "
 """How a note of what was identified begins that names the reduction."""
 
 
-def activation(adapter: Adapter, spec: str) -> list[Found]:
-    return _identified(adapter, spec)
-
-
-def loss(adapter: Adapter, spec: str) -> list[Found]:
-    return _identified(adapter, spec)
-
-
-def optimizer(adapter: Adapter, spec: str) -> list[Found]:
-    return _identified(adapter, spec)
-
-
-def _identified(adapter: Adapter, spec: str) -> list[Found]:
+def identified(adapter: Adapter, spec: str) -> list[Found]:
     """One answer for each function or class of the framework that computes the row in some setting, unless by default
     it computes another row; answers that are equal are one, by the call that comes first."""
     row = load_catalogue().find(spec)

@@ -23,7 +23,7 @@ from crossnn.identify.result import Parting, Quantity
 from crossnn.identify.trying import tried
 from crossnn.parity import inputs
 from crossnn.parity.judge import Reference, judge, ratios
-from crossnn.parity.optimizers import RATES, SHAPES, Steps
+from crossnn.parity.optimizers import RATES, Steps, drawn_inputs
 from crossnn.parity.paths import PARAM, STEPS
 from crossnn.parity.rule import LIMIT
 
@@ -53,14 +53,7 @@ class Judged:
     def steps(self) -> Steps:
         """As `crossnn check` draws them."""
         row = self.fit.candidate.row
-        shape, alone = SHAPES[row.acts_on], row.acts_on == "element"
-        generator = inputs.generator_for(row.name, 0)
-        w = inputs.hostile(generator, shape, -3, 0)
-        w.flat[: w.size // 3] = 0.0
-        gradients = inputs.hostile(generator, (STEPS, *shape), -8 if alone else -3, 2 if alone else 1)
-        gradients[generator.random(gradients.shape) < 0.08] = 0.0
-        if not alone:
-            gradients[0] = 0.0
+        w, gradients = drawn_inputs(row, 0)
         rate = self.hyper["lr"]
         rates = np.full(STEPS, rate) if self.seen.rate is None else inputs.single(np.multiply(RATES, rate))
         return Steps(row, self.case, self.hyper, dict(self.fit.candidate.knobs), w, gradients, rates)

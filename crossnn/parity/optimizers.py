@@ -216,21 +216,28 @@ def _named(knobs: Mapping[str, Any], hyper: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in {**knobs, **hyper}.items()) or "default"
 
 
+def drawn_inputs(row: Optimizer, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(parameter, gradients of all steps): the same in every case of the row."""
+    shape, alone = SHAPES[row.acts_on], row.acts_on == "element"
+    generator = inputs.generator_for(row.name, seed)
+    w = inputs.hostile(generator, shape, -3, 0)
+    w.flat[: w.size // 3] = 0.0
+    gradients = inputs.hostile(generator, (STEPS, *shape), -8 if alone else -3, 2 if alone else 1)
+    gradients[generator.random(gradients.shape) < 0.08] = 0.0
+    if not alone:
+        gradients[0] = 0.0
+    return w, gradients
+
+
 def optimizer_steps(row: Optimizer, seed: int) -> list[Steps]:
     """Eight steps for every case of the row; after the first seed for a third of them, another one at each seed,
     besides the default conventions: what a case computes does not depend on the seed, only how visible a mistake is."""
     found = []
-    shape, alone = SHAPES[row.acts_on], row.acts_on == "element"
+    w, gradients = drawn_inputs(row, seed)
     for number, (case, given, knobs) in enumerate(optimizer_cases(row)):
         if seed > 0 and number >= ALWAYS and number % SHARE != seed % SHARE:
             continue
         hyper = {**given, "lr": float(inputs.single([given["lr"]])[0])}  # the first rate is that of its making
-        generator = inputs.generator_for(row.name, seed)
-        w = inputs.hostile(generator, shape, -3, 0)
-        w.flat[: w.size // 3] = 0.0
-        gradients = inputs.hostile(generator, (STEPS, *shape), -8 if alone else -3, 2 if alone else 1)
-        gradients[generator.random(gradients.shape) < 0.08] = 0.0
-        if not alone:
-            gradients[0] = 0.0
-        found.append(Steps(row, case, hyper, knobs, w, gradients, inputs.single(np.multiply(RATES, hyper["lr"]))))
+        rates = inputs.single(np.multiply(RATES, hyper["lr"]))
+        found.append(Steps(row, case, hyper, knobs, w.copy(), gradients.copy(), rates))
     return found

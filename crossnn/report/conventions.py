@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from crossnn.catalogue.build import settings
 from crossnn.catalogue.load import load_catalogue
+from crossnn.conventions.found import AGREES
 from crossnn.report.document import Block, Heading, Table, Text
 from crossnn.report.summary import place
 from crossnn.runs.findings import Convention, Finding
@@ -19,8 +20,6 @@ LEGEND = (
     "the framework has its own (0: not at all); it compares with the specification, not one framework with another. A "
     "dash: the framework has no such thing."
 )
-EXACT = 1e-12
-"""Relative difference up to which an answer reproduces the framework: what is larger is said."""
 
 
 def convention_blocks(findings: Iterable[Finding]) -> list[Block]:
@@ -90,7 +89,7 @@ def _suffered(group: Sequence[Convention], backends: Sequence[str]) -> str:
 
 def _answer(one: Convention) -> str:
     call = f" ({one.call})" if one.call else ""
-    inexact = "" if one.error is None or one.error <= EXACT else f", up to a relative difference of {one.error:.2g}"
+    inexact = "" if one.error is None or one.error <= AGREES else f", up to a relative difference of {one.error:.2g}"
     return f"{one.answer}{inexact}{call}"
 
 
