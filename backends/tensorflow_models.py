@@ -31,9 +31,13 @@ def model(function: Callable[..., Any]) -> OwnModel | None:
 
 @contextlib.contextmanager
 def guest() -> Iterator[None]:
-    """Threads, devices and the determinism of operations cannot be changed back."""
+    """Threads, devices and the determinism of operations cannot be changed back; Keras's global dtypes can, in which
+    whatever is made next computes."""
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     try:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)

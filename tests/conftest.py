@@ -11,7 +11,8 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import importlib.metadata
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -62,3 +63,12 @@ def adapter(require: Callable[[str], None]) -> Callable[..., Adapter]:
         return one
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def keras_by_default() -> Iterator[None]:
+    """Adapters own their process and choose Keras's global dtypes; no test is to see those of the test before."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")

@@ -313,19 +313,27 @@ def test_what_has_init_and_apply_takes_the_tree_as_it_is(require: Callable[[str]
     assert jnp is not None
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
+def _settings(backend: str) -> Any:
+    module: Any = importlib.import_module("keras" if backend == "tensorflow" else backend)
+    if backend == "jax":
+        return module.config.jax_enable_x64, module.config.jax_default_matmul_precision
+    if backend == "tensorflow":
+        return module.config.floatx(), module.config.dtype_policy().name
+    return module.get_num_threads(), module.are_deterministic_algorithms_enabled(), module.initial_seed()
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow", "jax"])
 def test_settings_of_a_framework_are_as_before(require: Callable[[str], None], backend: str) -> None:
     require(backend)
-    module: Any = importlib.import_module(backend)
 
-    def settings() -> Any:
-        if backend == "jax":
-            return module.config.jax_enable_x64, module.config.jax_default_matmul_precision
-        return module.get_num_threads(), module.are_deterministic_algorithms_enabled(), module.initial_seed()
+    def port(x: Any) -> Any:
+        if backend == "tensorflow":
+            importlib.import_module("keras").config.set_floatx("float64")
+        return x * 2.0
 
-    before = settings()
-    crossnn.compare_ports({"numpy": lambda x: x * 2.0, backend: lambda x: x * 2.0}, [X])
-    assert settings() == before
+    before = _settings(backend)
+    crossnn.compare_ports({"numpy": lambda x: x * 2.0, backend: port}, [X])
+    assert _settings(backend) == before
 
 
 RIGHT_ON_PAPER = {
