@@ -66,7 +66,8 @@ ACTIVATIONS: Table = {
     "squareplus": (_with("jax.nn.squareplus", b="b"),),
     "gelu": (_gelu,),
     "softmax": (row("jax.nn.softmax", axis=-1), row("jax.scipy.special.softmax", axis=-1)),
-    "log_softmax": (row("jax.nn.log_softmax", axis=-1), row("jax.scipy.special.log_softmax", axis=-1)),
+    "log_softmax": (row("jax.nn.log_softmax", axis=-1), row("jax.scipy.special.log_softmax", axis=-1),
+                    row("x - jax.nn.logsumexp(x)", lambda x: x - jax.nn.logsumexp(x, axis=-1, keepdims=True))),
     "glu": (row("jax.nn.glu", when={"gate": "sigmoid"}),),
 }  # fmt: skip
 """What jax.nn has no function for, such as the gates of glu but the first, runs as the formula."""

@@ -122,6 +122,16 @@ def _logarithms(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return jnp.log(y), t
 
 
+def _fenchel_young(knobs: Knobs) -> Callable[..., Tensor]:
+    loss: Callable[..., Tensor] = public("optax.losses.make_fenchel_young_loss")(jax.nn.logsumexp)
+    return loss
+
+
+def _label(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    return y, jnp.argmax(t, axis=-1)
+
+
+_LABELS = "optax.losses.softmax_cross_entropy_with_integer_labels"
 _BINARY, _SOFTMAX = "optax.losses.sigmoid_binary_cross_entropy", "optax.losses.softmax_cross_entropy"
 _FOCAL, _COSINE = "optax.losses.sigmoid_focal_loss", "optax.losses.cosine_similarity"
 _PLAIN = {"clip": "none"}
@@ -156,11 +166,13 @@ LOSSES: Table = {
             _loss("optax.losses.safe_softmax_cross_entropy"),
             _loss("optax.losses.poly_loss_cross_entropy(epsilon=0)", fixed={"epsilon": 0.0}),
             _loss("optax.losses.ranking_softmax_loss(reduce_fn=None)", fixed={"reduce_fn": None}),
+            _loss("optax.losses.make_fenchel_young_loss(jax.nn.logsumexp)", make=_fenchel_young),
+            _loss(f"{_LABELS}(y, jax.numpy.argmax(t))", arguments=_label),
         ),
     ),
     "smoothed_crossentropy_logits": (_loss(f"{_SOFTMAX}(y, optax.losses.smooth_labels(t))", make=_smoothed),),
     "sparse_categorical_crossentropy_logits": (
-        _loss("optax.losses.softmax_cross_entropy_with_integer_labels"),
+        _loss(_LABELS),
         *_further(_loss(f"{_SOFTMAX}(y, jax.nn.one_hot(t))", arguments=_one_hot)),
     ),
     "kl_divergence": (

@@ -3,13 +3,13 @@ which it is that formula. What the installed version does not have, or optax whe
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from crossnn.adapter import Knobs, Native, Tensor
 from crossnn.bindings import Table, bound
+from crossnn.registry import is_installed
 
 from .jax_functions import ACTIVATIONS
 from .jax_initializers import rows as initializer_rows
@@ -18,7 +18,7 @@ from .jax_losses import LOSSES
 from .jax_outer import CLIPPINGS, CONSTRAINTS, METRICS, REGULARIZERS
 from .jax_schedules import SCHEDULES
 
-OPTAX = importlib.util.find_spec("optax") is not None
+OPTAX = is_installed("optax")
 
 TABLE: Mapping[str, Table] = {
     "activation": ACTIVATIONS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from crossnn.identify.own_optimizer import RATE
 from crossnn.identify.own_source import arguments, numbers
 from crossnn.identify.signatures import bound, signature_of
 from crossnn.identify.trying import tried
+from crossnn.registry import is_installed
 
 Arrays = Mapping[str, np.ndarray]
 RATES = ("learning_rate", "max_learning_rate")
@@ -28,7 +28,7 @@ NAMESPACES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "jax.lax": (jax.lax, ("tanh", "exp", "logistic", "erf", "expm1")),
     "jax.scipy.special": (jax.scipy.special, ("expit", "erf", "logit")),
 }
-if importlib.util.find_spec("optax") is not None:
+if is_installed("optax"):
     import optax
     import optax.contrib
 

@@ -4,30 +4,14 @@ They know nothing of weights and statistics: those are given, and what a layer w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native, Params, Tensor
-from crossnn.bindings import Row, Rows, Table, When, fits
+from crossnn.adapter import Knobs, Params, Tensor
+from crossnn.bindings import Row, Rows, Table
 
-from .tensorflow_rows import BUILT, PASSED
-
-Function = Callable[..., Tensor]
-
-
-def _call(
-    call: str, function: Function, when: When | Callable[[Knobs], bool] | None = None, modes: tuple[str, ...] = ()
-) -> Row:
-    """`function(knobs, p, *inputs)`."""
-
-    def bind(knobs: Knobs) -> Native | None:
-        if when is not None and not (when(knobs) if callable(when) else fits(knobs, when)):
-            return None
-        return Native(call, lambda p, *inputs: function(knobs, p, *inputs), modes)
-
-    return bind
+from .tensorflow_norms import NORMS
+from .tensorflow_rows import BUILT, PASSED, Function, called
 
 
 def _biased(z: Tensor, p: Params) -> Tensor:
@@ -73,8 +57,8 @@ def _conv(rank: int) -> Rows:
         return z + p["bias"] if "bias" in p else z
 
     return (
-        _call(f"tf.nn.conv{rank}d", own, _undilated, BUILT), _call("tf.nn.convolution", general, _whole, PASSED),
-        _call("keras.ops.conv", ops, _whole, PASSED),
+        called(f"tf.nn.conv{rank}d", own, _undilated, BUILT), called("tf.nn.convolution", general, _whole, PASSED),
+        called("keras.ops.conv", ops, _whole, PASSED),
     )  # fmt: skip
 
 
@@ -158,29 +142,19 @@ def _pools(kind: str, rank: int) -> Rows:
         return getattr(keras.ops, f"{keras_name}_pool")(x, k["pool_size"], k["strides"], k["padding"])
 
     return (
-        _call(f"tf.nn.{short}_pool{rank}d", own(f"{short}_pool{rank}d"), fitting, BUILT),
-        _call(f"tf.nn.{short}_pool", own(f"{short}_pool"), fitting, PASSED),
-        _call(f"tf.nn.pool({short.upper()!r})", pool, fitting, PASSED),
-        _call(f"keras.ops.{keras_name}_pool", ops, fitting, PASSED),
+        called(f"tf.nn.{short}_pool{rank}d", own(f"{short}_pool{rank}d"), fitting, BUILT),
+        called(f"tf.nn.{short}_pool", own(f"{short}_pool"), fitting, PASSED),
+        called(f"tf.nn.pool({short.upper()!r})", pool, fitting, PASSED),
+        called(f"keras.ops.{keras_name}_pool", ops, fitting, PASSED),
     )  # fmt: skip
+
+
+def _with_places(k: Knobs, p: Params, x: Tensor) -> Tensor:
+    return tf.nn.max_pool_with_argmax(x, k["pool_size"], k["strides"], _padding(k))[0]
 
 
 def _global(reduce: Function) -> Function:
     return lambda k, p, x: reduce(x, axis=list(range(1, len(x.shape) - 1)))
-
-
-def _normalized(k: Knobs, p: Params, x: Tensor) -> Tensor:
-    mean, variance = p.get("running_mean"), p.get("running_variance")
-    if k["training"]:
-        mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
-    return tf.nn.batch_normalization(x, mean, variance, p["beta"], p["gamma"], k["eps"])
-
-
-def _normalized_ops(k: Knobs, p: Params, x: Tensor) -> Tensor:
-    mean, variance = p.get("running_mean"), p.get("running_variance")
-    if k["training"]:
-        mean, variance = keras.ops.moments(x, list(range(len(x.shape) - 1)))
-    return keras.ops.batch_normalization(x, mean, variance, -1, p["beta"], p["gamma"], k["eps"])
 
 
 def _dense(k: Knobs, p: Params, x: Tensor) -> Tensor:
@@ -190,8 +164,8 @@ def _dense(k: Knobs, p: Params, x: Tensor) -> Tensor:
 def _joins(name: str, layer: str, function: Function) -> tuple[Row, Row]:
     """Of two tensors: the function of tf, and the function in lower case of keras.layers."""
     return (
-        _call(name, lambda k, p, x, y: function(x, y)),
-        _call(f"keras.layers.{layer}", lambda k, p, x, y: getattr(keras.layers, layer)([x, y]), modes=PASSED),
+        called(name, lambda k, p, x, y: function(x, y)),
+        called(f"keras.layers.{layer}", lambda k, p, x, y: getattr(keras.layers, layer)([x, y]), modes=PASSED),
     )
 
 
@@ -200,55 +174,40 @@ def _shape(k: Knobs, x: Tensor) -> tuple[int, ...]:
 
 
 CALLS: Table = {
-    "dense": (_call("tf.nn.bias_add(tf.matmul(...))", _dense, {"use_bias": True}),),
-    "flatten": (_call("tf.reshape", lambda k, p, x: tf.reshape(x, (x.shape[0], -1))),),
-    "reshape": (_call("tf.reshape", lambda k, p, x: tf.reshape(x, _shape(k, x))),),
-    "permute": (_call("tf.transpose", lambda k, p, x: tf.transpose(x, (0, *(int(one) for one in k["order"])))),),
+    "dense": (called("tf.nn.bias_add(tf.matmul(...))", _dense, {"use_bias": True}),),
+    "flatten": (called("tf.reshape", lambda k, p, x: tf.reshape(x, (x.shape[0], -1))),),
+    "reshape": (called("tf.reshape", lambda k, p, x: tf.reshape(x, _shape(k, x))),),
+    "permute": (called("tf.transpose", lambda k, p, x: tf.transpose(x, (0, *(int(one) for one in k["order"])))),),
     "add": _joins("tf.add", "add", tf.add),
     "multiply": _joins("tf.multiply", "multiply", tf.multiply),
     "concatenate": _joins("tf.concat", "concatenate", lambda x, y: tf.concat([x, y], -1)),
     "flip_time": (
-        _call("tf.reverse", lambda k, p, x: tf.reverse(x, [1])),
-        _call("keras.ops.flip", lambda k, p, x: keras.ops.flip(x, 1)),
+        called("tf.reverse", lambda k, p, x: tf.reverse(x, [1])),
+        called("keras.ops.flip", lambda k, p, x: keras.ops.flip(x, 1)),
     ),
     **{f"conv{rank}d": _conv(rank) for rank in (1, 3)},
-    "conv2d": (*_conv(2), _call("tf.nn.atrous_conv2d", _atrous, _equal_dilation, BUILT)),
+    "conv2d": (*_conv(2), called("tf.nn.atrous_conv2d", _atrous, _equal_dilation, BUILT)),
     "depthwise_conv2d": (
-        _call("tf.nn.depthwise_conv2d", _depthwise, _one_stride, BUILT),
-        _call("keras.ops.depthwise_conv", _depthwise_ops, _one_stride, PASSED),
+        called("tf.nn.depthwise_conv2d", _depthwise, _one_stride, BUILT),
+        called("keras.ops.depthwise_conv", _depthwise_ops, _one_stride, PASSED),
     ),
     "separable_conv2d": (
-        _call("tf.nn.separable_conv2d", _separable, _one_stride, BUILT),
-        _call("keras.ops.separable_conv", _separable_ops, _one_stride, PASSED),
+        called("tf.nn.separable_conv2d", _separable, _one_stride, BUILT),
+        called("keras.ops.separable_conv", _separable_ops, _one_stride, PASSED),
     ),
     "conv2d_transposed": (
-        _call("tf.nn.conv2d_transpose", _transposed(tf.nn.conv2d_transpose), modes=BUILT),
-        _call("tf.nn.conv_transpose", _transposed(tf.nn.conv_transpose), modes=PASSED),
-        _call("keras.ops.conv_transpose", _transposed_ops, modes=PASSED),
+        called("tf.nn.conv2d_transpose", _transposed(tf.nn.conv2d_transpose), modes=BUILT),
+        called("tf.nn.conv_transpose", _transposed(tf.nn.conv_transpose), modes=PASSED),
+        called("keras.ops.conv_transpose", _transposed_ops, modes=PASSED),
     ),
     **{f"{kind}_pool{rank}d": _pools(kind, rank) for kind in ("max", "average") for rank in (1, 2, 3)},
-    "global_average_pool": (_call("tf.reduce_mean", _global(tf.reduce_mean)),),
-    "global_max_pool": (_call("tf.reduce_max", _global(tf.reduce_max)),),
-    "batch_norm": (
-        _call("tf.nn.batch_normalization(*tf.nn.moments)", _normalized, {"training": True}),
-        _call("tf.nn.batch_normalization", _normalized, {"training": False}),
-        _call("keras.ops.batch_normalization(*keras.ops.moments)", _normalized_ops, {"training": True}, PASSED),
-        _call("keras.ops.batch_normalization", _normalized_ops, {"training": False}, PASSED),
-    ),
-    "layer_norm": (
-        _call(
-            "keras.ops.layer_normalization",
-            lambda k, p, x: keras.ops.layer_normalization(x, p["gamma"], p["beta"], epsilon=k["eps"]),
-        ),
-    ),
-    "rms_norm": (
-        _call(
-            "keras.ops.rms_normalization", lambda k, p, x: keras.ops.rms_normalization(x, p["gamma"], epsilon=k["eps"])
-        ),
-    ),
+    "max_pool2d": (*_pools("max", 2), called("tf.nn.max_pool_with_argmax", _with_places, modes=BUILT)),
+    "global_average_pool": (called("tf.reduce_mean", _global(tf.reduce_mean)),),
+    "global_max_pool": (called("tf.reduce_max", _global(tf.reduce_max)),),
+    **NORMS,
     "embedding": (
-        _call("tf.nn.embedding_lookup", lambda k, p, x: tf.nn.embedding_lookup(p["table"], x)),
-        _call("tf.gather", lambda k, p, x: tf.gather(p["table"], x)),
+        called("tf.nn.embedding_lookup", lambda k, p, x: tf.nn.embedding_lookup(p["table"], x)),
+        called("tf.gather", lambda k, p, x: tf.gather(p["table"], x)),
     ),
 }  # fmt: skip
 """Layer -> rows of functions."""

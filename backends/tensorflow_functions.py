@@ -41,7 +41,7 @@ def _heaviside(knobs: Knobs) -> Native:
 
 _SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
 _LAST = {"axis": -1}
-_SIXTH = {"slope": "sixth"}
+_SIXTH, _HALF = {"slope": "sixth"}, {"slope": "half"}
 
 ACTIVATIONS: Table = {
     "identity": (
@@ -56,6 +56,7 @@ ACTIVATIONS: Table = {
     "softsign": (function("tf.nn.softsign"), *_keras("softsign", PASSED)),
     "hard_sigmoid": (
         function("keras.activations.hard_sigmoid", _SIXTH), function("keras.ops.hard_sigmoid", _SIXTH, modes=PASSED),
+        function("keras.activations.sparse_sigmoid", _HALF), function("keras.ops.sparse_sigmoid", _HALF, modes=PASSED),
     ),
     "hard_tanh": _keras("hard_tanh"),
     "relu": (

@@ -3,6 +3,7 @@ it is that formula. A layer is called without state, on the parameters that are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -119,16 +120,21 @@ def _pool(kind: str, rank: int) -> Row:
     return keras_layer(f"{kind}Pooling{rank}D", make, modes=modes)
 
 
-def _global_pool(kind: str) -> Row:
-    """A class for each number of spatial axes."""
+def _global_pool(kind: str) -> tuple[Row, Row, Row]:
+    """A class for each number of spatial axes, to which space is brought."""
 
-    def bind(knobs: Knobs) -> Native:
+    def of(rank: int) -> Row:
+        layer = getattr(keras.layers, f"Global{kind}Pooling{rank}D")
+
         def pool(p: Params, x: Tensor) -> Tensor:
-            return getattr(keras.layers, f"Global{kind}Pooling{len(x.shape) - 2}D")()(x)
+            space = tuple(x.shape[1:-1])
+            kept = min(rank - 1, len(space))
+            shape = (*space[:kept], math.prod(space[kept:]), *[1] * (rank - 1 - kept))
+            return layer()(tf.reshape(x, (x.shape[0], *shape, x.shape[-1])))
 
-        return Native(f"keras.layers.Global{kind}Pooling", pool)
+        return lambda knobs: Native(f"keras.layers.Global{kind}Pooling{rank}D", pool)
 
-    return bind
+    return of(1), of(2), of(3)
 
 
 def _batch_norm(knobs: Knobs) -> keras.layers.Layer | None:
@@ -189,8 +195,6 @@ _SINGLE: Mapping[str, Row] = {
     "conv2d_transposed": keras_layer("Conv2DTranspose", _conv_transposed, weights_by_name("kernel", "bias")),
     **{f"max_pool{rank}d": _pool("Max", rank) for rank in (1, 2, 3)},
     **{f"average_pool{rank}d": _pool("Average", rank) for rank in (1, 2, 3)},
-    "global_average_pool": _global_pool("Average"),
-    "global_max_pool": _global_pool("Max"),
     "batch_norm": keras_layer(
         "BatchNormalization", _batch_norm, weights_by_name("gamma", "beta"), ("running_mean", "running_variance"),
         _trains,
@@ -217,6 +221,8 @@ _SINGLE: Mapping[str, Row] = {
 
 LAYERS: Table = {
     **{name: (row,) for name, row in _SINGLE.items()},
+    "global_average_pool": _global_pool("Average"),
+    "global_max_pool": _global_pool("Max"),
     "dense": (
         keras_layer(
             "Dense",

@@ -137,6 +137,10 @@ LOSSES: Table = {
     "squared_hinge": _keras("SquaredHinge squared_hinge"),
     "categorical_crossentropy": (
         *_keras("CategoricalCrossentropy categorical_crossentropy", CLIPPED, vectors=True),
+        *_keras(
+            "CategoricalFocalCrossentropy categorical_focal_crossentropy", CLIPPED, {"alpha": 1.0, "gamma": 0.0}, True,
+            "(alpha=1, gamma=0)",
+        ),
         _plain("keras.ops.categorical_crossentropy", CLIPPED, modes=PASSED, reducers=_VECTORS),
     ),
     "categorical_crossentropy_logits": (

@@ -84,6 +84,33 @@ def _confusion(knobs: Knobs) -> Native:
     return Native("tf.math.confusion_matrix", counts)
 
 
+def _sparse(row: Row, function: Row) -> tuple[Row, Row]:
+    """Of labels, where ours are one-hot."""
+
+    def of(one: Row) -> Row:
+        def bind(knobs: Knobs) -> Native | None:
+            own = one(knobs)
+            if own is None:
+                return None
+            return Native(f"{own.call}(tf.argmax(t), y)", lambda y, t: own.function(y, tf.argmax(t, -1)), PASSED)
+
+        return bind
+
+    return of(row), of(function)
+
+
+def _of_labels(knobs: Knobs) -> Native:
+    """Says nothing of predictions but whether they are the label."""
+    metric = keras.metrics.Accuracy()
+
+    def share(y: Tensor, t: Tensor) -> Tensor:
+        metric.reset_state()
+        metric.update_state(t, tf.argmax(y, -1))
+        return tf.convert_to_tensor(metric.result())
+
+    return Native("keras.metrics.Accuracy(t, tf.argmax(y))", share)
+
+
 _SHARE = {"undefined": 0.0}
 _THRESHOLD: When = {"threshold": "threshold"}
 
@@ -92,10 +119,14 @@ METRICS: Table = {
         _metric("CategoricalAccuracy"), _function("keras.metrics.categorical_accuracy"),
     ),
     "sparse_categorical_accuracy": (
-        _metric("SparseCategoricalAccuracy"), _function("keras.metrics.sparse_categorical_accuracy"),
+        _metric("SparseCategoricalAccuracy"), _function("keras.metrics.sparse_categorical_accuracy"), _of_labels,
     ),
     "top_k_accuracy": (
         _metric("TopKCategoricalAccuracy", given=_k), _function("keras.metrics.top_k_categorical_accuracy", _k),
+        *_sparse(
+            _metric("SparseTopKCategoricalAccuracy", given=_k),
+            _function("keras.metrics.sparse_top_k_categorical_accuracy", _k),
+        ),
         _in_top_k,
     ),
     "binary_accuracy": (

@@ -4,14 +4,16 @@ is our formula. Of several rows of a specification the first that fits is bound,
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from crossnn.adapter import Knobs, Native
+from crossnn.adapter import Knobs, Native, Tensor
 from crossnn.bindings import Row, When, fits, keywords
+
+Function = Callable[..., Tensor]
 
 PASSED = ("eager",)
 """The modes of a call that only passes its arguments on to another one that is bound: once is enough."""
@@ -53,5 +55,18 @@ def made(
         if not fits(knobs, when or {}):
             return None
         return Native(call + shown, own(**keywords(knobs, fixed, ours)), modes)
+
+    return bind
+
+
+def called(
+    call: str, function: Function, when: When | Callable[[Knobs], bool] | None = None, modes: tuple[str, ...] = ()
+) -> Row:
+    """A function that computes a layer: `function(knobs, p, *inputs)`."""
+
+    def bind(knobs: Knobs) -> Native | None:
+        if when is not None and not (when(knobs) if callable(when) else fits(knobs, when)):
+            return None
+        return Native(call, lambda p, *inputs: function(knobs, p, *inputs), modes)
 
     return bind

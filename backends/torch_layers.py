@@ -142,6 +142,11 @@ def _rms_norm(knobs: Knobs) -> Native:
     return Native(f"{F}rms_norm", lambda p, x: functional.rms_norm(x, x.shape[-1:], p["gamma"], knobs["eps"]))
 
 
+def _unflatten(knobs: Knobs, x: Tensor) -> Tensor:
+    found: Tensor = torch.nn.Unflatten(1, tuple(knobs["target_shape"]))(torch.flatten(x, 1))
+    return found
+
+
 def _prelu(p: Params, x: Tensor) -> Tensor:
     return channels_last(functional.prelu(channels_first(x), p["alpha"]))
 
@@ -161,6 +166,7 @@ OWN: Table = {
     "flatten": (plain("torch.flatten", lambda p, x: torch.flatten(x, 1)),),
     "reshape": (
         lambda knobs: Native("torch.reshape", lambda p, x: torch.reshape(x, (x.shape[0], *knobs["target_shape"]))),
+        lambda knobs: Native("torch.nn.Unflatten(torch.flatten)", lambda p, x: _unflatten(knobs, x), ("eager",)),
     ),
     "permute": (lambda knobs: Native("torch.permute", lambda p, x: torch.permute(x, (0, *knobs["order"]))),),
     "add": (plain("torch.add", lambda p, x, y: torch.add(x, y)),),

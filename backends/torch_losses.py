@@ -146,6 +146,37 @@ def _log_softmax_first(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return torch.log_softmax(y, -1), t
 
 
+def _of_variance_one(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return y, t, torch.ones_like(y)
+
+
+def _one_hot(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    return y, functional.one_hot(t, y.shape[-1]).to(y.dtype)
+
+
+def _identity(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits as a linear layer gives them that changes nothing."""
+    return y, torch.eye(y.shape[-1], dtype=y.dtype, device=y.device), t
+
+
+def _linear_module(knobs: Knobs) -> Native | None:
+    """The class keeps the weights of the linear layer; it is lent the identity."""
+    if not fits(knobs, {"reduction": ("mean", "sum"), "weights": ""}):
+        return None
+    by = knobs.get("reduction", "mean")
+
+    def call(y: Tensor, t: Tensor) -> Tensor:
+        _, weight, _ = _identity(y, t)
+        module = torch.nn.LinearCrossEntropyLoss(*weight.shape, reduction=by, device="meta")
+        found: Tensor = torch.func.functional_call(module, {"linear.weight": weight}, (y, t))
+        return found
+
+    return Native("torch.nn.LinearCrossEntropyLoss(weight=torch.eye)", call, ("eager",))
+
+
+# Classes are averaged before samples: `sum` adds means.
+_LABELS: dict[str, Any] = {"reductions": {"mean": "mean", "sum_of_means": "sum"}}
+_GAUSSIAN: dict[str, Any] = {"make": _of_variance_one, "shown": "(var=1)"}
 _RANKING: dict[str, Any] = {"make": _against_zero}
 _POISSON: dict[str, Any] = {"fixed": {"log_input": False}, "eps": "eps"}
 # With targets that are probabilities the mean is not divided by the weights of their classes, with labels it is.
@@ -155,6 +186,7 @@ _COSINE: dict[str, Any] = {"make": _same_direction}
 
 LOSSES: Table = {
     "mse": (_mse, _loss("MSELoss")),
+    "half_squared_error": _both("gaussian_nll_loss", "GaussianNLLLoss", **_GAUSSIAN),
     "mae": _both("l1_loss", "L1Loss"),
     "huber": _both("huber_loss", "HuberLoss", delta="delta"),
     "smooth_l1": _both("smooth_l1_loss", "SmoothL1Loss", beta="beta"),
@@ -163,8 +195,9 @@ LOSSES: Table = {
     "binary_crossentropy": _both(
         "binary_cross_entropy", "BCELoss", {"clip": "log"}, weighted=("sample", "mean")
     ),
-    "binary_crossentropy_logits": _both(
-        "binary_cross_entropy_with_logits", "BCEWithLogitsLoss", weighted=("sample", "mean")
+    "binary_crossentropy_logits": (
+        *_both("binary_cross_entropy_with_logits", "BCEWithLogitsLoss", weighted=("sample", "mean")),
+        *_both("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", **_LABELS),
     ),
     "weighted_binary_crossentropy_logits": (_positive_weight(False), _positive_weight(True)),
     "hinge": _both("margin_ranking_loss", "MarginRankingLoss", fixed={"margin": 1.0}, shown="(margin=1)", **_RANKING),
@@ -176,6 +209,9 @@ LOSSES: Table = {
     "sparse_categorical_crossentropy_logits": (
         *_both("cross_entropy", "CrossEntropyLoss", **_OVER_CLASSES),
         *_both("nll_loss", "NLLLoss", make=_log_softmax_first, **_OVER_CLASSES),
+        _loss("cross_entropy", make=_one_hot, shown=f"(y, {F}one_hot(t))"),
+        _loss("linear_cross_entropy", make=_identity, shown="(y, torch.eye, t)", **_OVER_CLASSES),
+        _linear_module,
     ),
     "kl_divergence": (
         *_both("kl_div", "KLDivLoss", {"clip": "none"}, make=_log_first, **_BATCH_MEAN),

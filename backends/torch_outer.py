@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import utils
-from torch.optim import lr_scheduler
+from torch.optim import lr_scheduler, swa_utils
 
 from crossnn.adapter import Knobs, Native, Params, Tensor
 from crossnn.bindings import Row, Rows, Table, When, fits
@@ -88,6 +88,29 @@ def _exponential(o: torch.optim.Optimizer, knobs: Knobs) -> Any:
     return lr_scheduler.ExponentialLR(o, float(knobs["gamma"]) ** (1 / _whole(knobs, "period")))
 
 
+def _polynomial(o: torch.optim.Optimizer, knobs: Knobs) -> Any:
+    return lr_scheduler.PolynomialLR(o, _whole(knobs, "steps"), float(knobs["power"]))
+
+
+def _polynomial_above(knobs: Knobs) -> Native | None:
+    """torch's ends at 0: what is above the end is its rate."""
+    if knobs["end"] == 0:
+        return None
+    end, above = float(knobs["end"]), {**knobs, "lr": float(knobs["lr"]) - float(knobs["end"])}
+    return Native(f"{S}PolynomialLR(lr - end) + end", lambda t: end + _rates(_polynomial, above, t, None))
+
+
+def _averaging(knobs: Knobs) -> Native | None:
+    """From any rate to that at which weights are averaged."""
+    if not fits(knobs, _STAYS):
+        return None
+
+    def make(o: torch.optim.Optimizer, k: Knobs) -> Any:
+        return swa_utils.SWALR(o, float(k["end"]), _whole(k, "steps"), "cos")
+
+    return Native("torch.optim.swa_utils.SWALR", lambda t: _rates(make, knobs, t, None))
+
+
 _STAYS, _STAIRCASE = {"beyond": "stays"}, {"staircase": True}
 
 SCHEDULES: Table = {
@@ -104,11 +127,7 @@ SCHEDULES: Table = {
         _schedule("ExponentialLR", _exponential, {"staircase": False}),
         _schedule("StepLR", lambda o, k: lr_scheduler.StepLR(o, _whole(k, "period"), k["gamma"]), _STAIRCASE),
     ),
-    "polynomial_decay": (
-        _schedule(
-            "PolynomialLR", lambda o, k: lr_scheduler.PolynomialLR(o, _whole(k, "steps"), k["power"]), {"end": 0.0}
-        ),
-    ),
+    "polynomial_decay": (_schedule("PolynomialLR", _polynomial, {"end": 0.0}), _polynomial_above),
     "cosine_decay": (
         _schedule("CosineAnnealingLR", lambda o, k: _cosine(o, k, _whole(k, "steps")), {"beyond": "rises"}),
         _schedule(
@@ -124,6 +143,7 @@ SCHEDULES: Table = {
             "CosineAnnealingLR, no step after the last",
             lambda o, k: _cosine(o, k, _whole(k, "steps")), _STAYS, lambda k: _whole(k, "steps"),
         ),
+        _averaging,
     ),
     "linear_warmup": (_schedule("LinearLR", _warmup, {"first": "one"}),),
     "warmup_cosine": (

@@ -31,7 +31,8 @@ class Backend:
     """Where an adapter lives, what it needs, how that is installed, and in which modes it runs. Modes are repeated here
     so that planning imports no framework (a test compares them with the adapter's own); those of a third party are
     unknown until it is loaded, so it is planned in its first mode. `slow_modes` compile for seconds per formula and are
-    checked only where asked for. `natives`: whether the framework has layers, losses or optimizers of its own.
+    checked only where asked for. `natives`: whether the framework has layers, losses or optimizers of its own;
+    `natives_need`: packages without which some of these are missing.
     `layout`: where it says how it lays out parameters, which needs nothing of the framework."""
 
     name: str
@@ -41,12 +42,26 @@ class Backend:
     modes: tuple[str, ...] = ()
     slow_modes: tuple[str, ...] = ()
     natives: bool = True
+    natives_need: tuple[str, ...] = ()
     layout: str = ""
 
     @property
     def missing(self) -> list[str]:
         """The packages it needs that are not installed here; looks, but imports nothing."""
-        return [package for package in self.needs if importlib.util.find_spec(package) is None]
+        return [package for package in self.needs if not is_installed(package)]
+
+    @property
+    def natives_missing(self) -> list[str]:
+        """The packages for want of which some of its natives are missing."""
+        return [package for package in self.natives_need if not is_installed(package)]
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package could be imported, which is not tried."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # whoever forbids an import, and a module without a specification
+        return False
 
 
 BUILT_IN: Mapping[str, Backend] = {
@@ -82,6 +97,7 @@ BUILT_IN: Mapping[str, Backend] = {
         ("jax",),
         "pip install 'crossnn[jax]'",
         ("eager", "jit"),
+        natives_need=("optax",),
         layout="crossnn.backends.jax_exchange:LAYOUT",
     ),
 }

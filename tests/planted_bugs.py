@@ -609,7 +609,7 @@ def _bugs() -> Iterator[Bug]:
     )
 
     # functions
-    yield Bug("sigmoid_of_minus_x", "sigmoid", edit("sigmoid", "(x - abs(x))", "(-x - abs(x))"), "value")
+    yield Bug("sigmoid_of_minus_x", "sigmoid", edit("sigmoid", "where(x > 0, 1, a)", "where(x > 0, a, 1)"), "value")
     yield Bug("slope_off_by_1e-6", "leaky_relu", edit("leaky_relu", "alpha*x", "1.000001*alpha*x"), "value")
     yield Bug("elu_without_alpha", "elu", edit("elu", "alpha*", ""), "value", case="alpha=1.7")
     yield Bug(
@@ -640,7 +640,7 @@ def _bugs() -> Iterator[Bug]:
     yield Bug(
         "logits_taken_as_probabilities",
         "binary_crossentropy_logits",
-        edit("binary_crossentropy_logits", "log1p(exp(-abs(y)))", "0*y"),
+        edit("binary_crossentropy_logits", "log1p(exp(where(y > 0, -y, y)))", "0*y"),
         "value",
     )
     yield Bug(

@@ -202,7 +202,7 @@ def test_a_sheet_is_verified_as_text_and_as_a_file(tmp_path: Path) -> None:
 def test_a_specification_is_shown_as_by_the_command() -> None:
     shown = crossnn.show("softplus", "numpy", gradient=True)
     assert repr(shown) == "<Shown: softplus (activation)>"
-    assert "np.log1p(np.exp(-a))" in shown.code["numpy"]
+    assert "np.log1p(np.exp(np.where(above, -x, x)))" in shown.code["numpy"]
     assert "def softplus_gradient" in shown.text
     assert shown.latex[0].startswith("f(x) = \\ln")
     assert shown.latex[0] in json.loads(shown.to_json())["latex"]

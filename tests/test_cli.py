@@ -243,6 +243,8 @@ def test_list_shows_the_catalogue_and_files(cli: Cli) -> None:
     Path("my.toml").write_text('swish = "x/(1 + exp(-x))"\n')
     assert "swish" in cli("list", "my.toml").stdout
     assert cli("list", "losses").exit_code == cli("list", "activation").exit_code == 0
+    assert {row["kind"] for row in json.loads(cli("list", "losses", "--json", "-").stdout)["rows"]} == {"loss"}
+    assert json.loads(cli("list", "lectures", "--json", "-").stdout)["lectures"][0].keys() >= {"id", "covered by"}
 
 
 def test_info_names_what_is_missing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def every(adapter: Adapter, kind: str, name: str, knobs: dict[str, Any]) -> dict
         ("activation", "sigmoid", {}, ["jax.nn.sigmoid", "jax.lax.logistic", "jax.scipy.special.expit"]),
         ("activation", "hard_sigmoid", {"slope": "half"}, ["jax.nn.sparse_sigmoid"]),
         ("activation", "hard_sigmoid", {"slope": "fifth"}, []),
+        ("activation", "log_softmax", {},
+         ["jax.nn.log_softmax", "jax.scipy.special.log_softmax", "x - jax.nn.logsumexp(x)"]),
         ("activation", "tanh_shrink", {}, []),
         ("loss", "mse", {"reduction": "sum"}, ["optax.losses.squared_error"]),
         ("loss", "dice", {"eps": 1e-7, "eps_above": False, "squared": False}, []),
@@ -112,6 +114,16 @@ def test_classes_have_weights(backend: Adapter) -> None:
                                                                      np.array([0, 1]))]:  # fmt: skip
         for native in every(backend, "loss", name, knobs).values():
             assert float(native.function(logits, backend.tensor(t), weights)) == pytest.approx(math.log(2)), native.call
+
+
+def test_cross_entropies_of_certain_labels(backend: Adapter) -> None:
+    y, t = np.log([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]]) + 3, np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    found = every(backend, "loss", "categorical_crossentropy_logits", {"reduction": "none"})
+    assert "optax.losses.make_fenchel_young_loss(jax.nn.logsumexp)" in found
+    assert "optax.losses.softmax_cross_entropy_with_integer_labels(y, jax.numpy.argmax(t))" in found
+    for native in found.values():
+        value = native.function(backend.tensor(y), backend.tensor(t))
+        np.testing.assert_allclose(value, -np.log([0.25, 0.75]), rtol=1e-12, err_msg=native.call)
 
 
 @pytest.mark.parametrize(

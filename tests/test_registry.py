@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from crossnn import registry
 from crossnn.errors import BackendError, UnavailableError
-from crossnn.parity import backend
+from crossnn.parity import backend, check
 from crossnn.parity.backend import Started, started
 from crossnn.runs.cell import Cell
 from crossnn.runs.execute import run_cell
@@ -70,6 +72,33 @@ def test_a_wrong_name_is_one_sentence(name: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Forbidding:
+    """A finder that refuses some packages, as users have who hide one."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "hidden_framework":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_package_whose_import_is_forbidden_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Forbidding(), *sys.meta_path])
+    hidden = registry.Backend("hidden", "hidden_framework:Adapter", ("hidden_framework",), natives_need=("numpy",))
+    assert hidden.missing == ["hidden_framework"]
+    assert hidden.natives_missing == []
+
+
+def test_a_native_that_another_package_has_says_which(
+    monkeypatch: pytest.MonkeyPatch, require: Callable[[str], None]
+) -> None:
+    require("jax")
+    monkeypatch.setattr(check, "natives_of", lambda *arguments: [])
+    monkeypatch.setattr(registry, "is_installed", lambda package: package != "optax")
+    (record,) = run_cell(Cell(task="check", spec="adam", backend="jax", mode="eager", implementation="native"))
+    assert record.record == "check"
+    assert record.verdict == "NOT-RUN"
+    assert record.message == "jax has no native adam without optax, not installed here: pip install 'crossnn[jax]'"
+
+
 def test_a_device_that_is_not_here_is_not_run() -> None:
     with pytest.raises(UnavailableError, match="numpy runs on cpu only"):
         started("numpy", "gpu", "float64", 1)
@@ -87,5 +116,5 @@ def test_a_backend_that_silently_computes_short_is_refused_every_time(monkeypatc
     short = Started(adapter)
     monkeypatch.setattr(backend, "_loaded", lambda name: short)
     for _ in range(2):
-        with pytest.raises(BackendError, match="started for float64 but computes in float32"):
+        with pytest.raises(BackendError, match=r"started for float64, but 1 \+ 2\*\*-40 comes back as 1\.0 of float32"):
             started("numpy", "cpu", "float64", 1)

@@ -231,6 +231,12 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) 
         journal.read(tmp_path)
 
 
+def test_what_somebody_else_wrote_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / journal.NAME).write_bytes(b'{"a": 1}\n')
+    with pytest.raises(JournalError, match="line 1 is not a record"):
+        journal.read(tmp_path)
+
+
 def test_resume_runs_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("CROSSNN_TEST_LOG", str(log))

@@ -25,6 +25,8 @@ def info(probe: bool) -> None:
             notes += [f"{name}: {reason}" for reason in reasons]
         modes = ", ".join(getattr(backend, "modes", ())) or "-"
         state = f"no: {backend.hint}" if missing else "yes"
+        if not missing and (lacking := backend.natives_missing):
+            notes.append(f"{name}: some of its natives are in {', '.join(lacking)}, not installed here: {backend.hint}")
         rows.append([name, state, "-" if missing else versions, modes, devices])
     click.echo(plain_table(["backend", "installed", "version", "modes", "devices"], rows))
     found = machine.describe()

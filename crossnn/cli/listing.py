@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from crossnn.cli.options import json_option, write_json
 
 if TYPE_CHECKING:
     from crossnn.catalogue.rows import Row
 
 
-def _lectures(rows: Sequence[Row]) -> str:
+Listed = tuple[str, Any]
+"""What is printed, and the same as data."""
+
+
+def _lectures(rows: Sequence[Row]) -> Listed:
     from crossnn.catalogue.coverage import covering, items
     from crossnn.report.document import plain_table
 
@@ -21,10 +27,11 @@ def _lectures(rows: Sequence[Row]) -> str:
         [item.id, item.kind, item.what, ", ".join(found[item.id]) or ("-" if item.how == "none" else item.how)]
         for item in items().values()
     ]
-    return plain_table(["id", "kind", "what", "covered by"], listed)
+    head = ["id", "kind", "what", "covered by"]
+    return plain_table(head, listed), [dict(zip(head, line, strict=True)) for line in listed]
 
 
-def _natives(rows: Sequence[Row]) -> str:
+def _natives(rows: Sequence[Row]) -> Listed:
     """Loads every installed framework: what it has is asked of it."""
     from crossnn import registry
     from crossnn.cli.options import frameworks_here
@@ -45,11 +52,17 @@ def _natives(rows: Sequence[Row]) -> str:
         f"{name}: {len(set().union(*every))} calls compute {sum(map(bool, every))} of {len(own)} rows."
         for name, every in found.items()
     ]
-    return plain_table(["row", "kind", *names], listed) + "\n\n" + "\n".join(said)
+    text = plain_table(["row", "kind", *names], listed) + "\n\n" + "\n".join(said)
+    return text, [
+        {"spec": row.name, "kind": row.kind, **{name: found[name][place] for name in names}}
+        for place, row in enumerate(own)
+    ]
 
 
-def _conventions(rows: Sequence[Row]) -> str:
+def _conventions(rows: Sequence[Row]) -> Listed:
     """Measures in the installed frameworks: what they do by default stands in no table."""
+    import msgspec
+
     from crossnn import registry
     from crossnn.cli.progress import watch
     from crossnn.conventions.measure import convention_cells
@@ -72,7 +85,8 @@ def _conventions(rows: Sequence[Row]) -> str:
     with watch(asked) as progress:
         runner.run(asked, keep, progress=progress)
     lines = []
-    for block in convention_blocks([one for cell in asked for one in found.get(cell.key, ())]):
+    measured = [one for cell in asked for one in found.get(cell.key, ())]
+    for block in convention_blocks(measured):
         match block:
             case Table(headers, cells):
                 lines.append(plain_table(headers, cells))
@@ -80,10 +94,10 @@ def _conventions(rows: Sequence[Row]) -> str:
                 lines.append(text)
     if failed:
         raise CrossnnError("not everything could be measured:\n" + "\n".join(failed))
-    return "\n\n".join(lines)
+    return "\n\n".join(lines), [msgspec.to_builtins(one) for one in measured]
 
 
-TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
+TABLES: Mapping[str, Callable[[Sequence[Row]], Listed]] = {
     "lectures": _lectures, "natives": _natives, "conventions": _conventions,
 }  # fmt: skip
 """What else can be listed."""
@@ -92,20 +106,29 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
 @click.command("list")
 @click.argument("kind", required=False)
 @click.argument("files", nargs=-1, metavar="[FILE.toml ...]")
-def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
+@json_option
+def catalogue(kind: str | None, files: tuple[str, ...], json_file: str | None) -> None:
     """List the catalogue, or the rows of one KIND (activation, loss, optimizer ...), with a file of your own; or
     'lectures': every item of the lectures, and what covers it; or 'natives': which functions and classes of each
     framework compute a row; or 'conventions': what each does by default. These two ask the frameworks themselves."""
     from crossnn.catalogue.load import load_catalogue
-    from crossnn.errors import UnknownNameError, unknown
-    from crossnn.report.document import plain_table
 
     if kind is not None and kind.endswith(".toml"):
         files, kind = (kind, *files), None
     rows = list(load_catalogue(files).rows.values())
-    if kind is not None and kind in TABLES:
-        click.echo(TABLES[kind](rows))
-        return
+    other = TABLES.get(kind or "")
+    text, data = other(rows) if other is not None else _rows(rows, kind)
+    if json_file:
+        write_json(json_file, {"rows" if other is None else kind: data})
+    if json_file != "-":
+        click.echo(text)
+
+
+def _rows(rows: Sequence[Row], kind: str | None) -> Listed:
+    """The catalogue, or what is of one kind, which may be given in the plural."""
+    from crossnn.errors import UnknownNameError, unknown
+    from crossnn.report.document import plain_table
+
     kinds = list(dict.fromkeys(str(row.kind) for row in rows))
     if kind is not None and kind not in kinds:
         singular = kind[:-3] + "y" if kind.endswith("ies") else kind.removesuffix("es" if kind == "losses" else "s")
@@ -114,6 +137,12 @@ def catalogue(kind: str | None, files: tuple[str, ...]) -> None:
                 unknown("kind", kind, [*kinds, *TABLES], "'crossnn show NAME' shows one specification.")
             )
         kind = singular
-    for one in kinds if kind is None else [kind]:
-        listed = [[row.name, shorten(row.summary, 120, placeholder=" ...")] for row in rows if row.kind == one]
-        click.echo(plain_table([one, ""], listed) + "\n")
+    shown = [row for row in rows if kind in (None, row.kind)]
+    tables = [
+        plain_table(
+            [one, ""], [[row.name, shorten(row.summary, 120, placeholder=" ...")] for row in shown if row.kind == one]
+        )
+        for one in kinds
+        if kind in (None, one)
+    ]
+    return "\n\n".join(tables) + "\n", [{"kind": row.kind, "name": row.name, "summary": row.summary} for row in shown]

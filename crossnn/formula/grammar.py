@@ -5,7 +5,7 @@ formula. Everything else (attribute access, subscripts, imports, lambdas, unknow
 offending part, the formula and what is known. Nothing is ever `eval`ed, and text, nesting and size are bounded
 before the parser sees them, so a hostile file is an error message, not code execution or a hang.
 
-    formula    = expression                       "log1p(exp(-abs(x))) + (x + abs(x))/2"
+    formula    = expression                       "log1p(exp(-abs(x))) + maximum(x, 0)"
     assignment = name "=" formula                 "v = rho*v + (1 - rho)*g**2"
     expression = number | name | - expression | expression (+ - * / ** @ < <= > >= == !=) expression
                | primitive(expression, ..., option=static) | expression if knob else expression

@@ -6,7 +6,8 @@ runs, divided by e, is the noise scale: the size in units of roundoff of what re
 arithmetic may legitimately do (Monte-Carlo arithmetic: Parker, UCLA report CSD-970002, 1997).
 
 Steps that no arithmetic rounds are not disturbed: `x + 0`, `a - a`, products with 0 and with powers of two. Without
-this, the slope of softplus at -40, which is (1 - 1)/2 + 4e-18, would drown in noise that nobody makes.
+this, a slope such as (1 - 1)/2 + 4e-18, which is that of log1p(exp(-abs(x))) + (x + abs(x))/2 at -40, would drown in
+noise that nobody makes.
 """
 
 from __future__ import annotations

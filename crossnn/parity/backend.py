@@ -68,13 +68,13 @@ def started(name: str, device: str, dtype: str, threads: int) -> tuple[Adapter, 
         except BackendError as error:
             raise UnavailableError(str(error)) from error
         if short := _lost(adapter, dtype):
-            raise BackendError(f"backend {name!r} was started for float64 but computes in {short}")
+            raise BackendError(f"backend {name!r} was started for float64, but 1 + 2**-40 comes back as {short}")
         found.wanted = wanted
     return adapter, found.facts
 
 
 def _lost(adapter: Adapter, dtype: str) -> str:
-    """The dtype that a float64 number becomes where it does not stay one; empty where it does, or none is wanted.
+    """What becomes of a float64 number that does not stay as it is; empty where it does, or none is wanted.
     Frameworks have settings of the whole process, which others may change."""
     if dtype != "float64":
         return ""
@@ -83,7 +83,8 @@ def _lost(adapter: Adapter, dtype: str) -> str:
         back = adapter.array(adapter.primitives["add"](adapter.tensor(canary), adapter.tensor(np.zeros(1))))
     except Warning:  # JAX says so where warnings are errors
         return "float32"
-    return "" if back.dtype == np.float64 and back[0] == canary[0] else str(back.dtype)
+    kept = back.dtype == np.float64 and back[0] == canary[0]
+    return "" if kept else f"{float(back[0])!r} of {back.dtype}"
 
 
 def once(adapter: Adapter, key: Any, make: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
+from crossnn import registry
 from crossnn.adapter import Adapter, Native
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
@@ -49,7 +50,9 @@ def check(cell: Cell) -> list[Record]:
         records = [_record(cell, row, "-", Judgement("NOT-RUN", message=str(error)))]
     except Exception as error:  # whatever a framework throws is a result of this cell
         records = [_record(cell, row, "-", Judgement("ERROR", message=_one_line(error)))]
-    records = apply_registry(cell, records)
+    records = apply_registry(
+        cell, records, drawn=lambda seed: _backend_records(msgspec.structs.replace(cell, seed=seed), row, catalogue)
+    )
     seconds = round(time.perf_counter() - began, 4)
     return [msgspec.structs.replace(record, seconds=seconds) for record in records]
 
@@ -131,6 +134,9 @@ def _native_records(cell: Cell, row: Row, subjects: Sequence[Subject | Steps], a
                 records += _own_records(cell, row, subject, adapter, own, cell.mode if further else "")
             except Exception as error:
                 records.append(_thrown(cell, row, subject, error, own.call))
+    if not records and (lacking := registry.find(cell.backend).natives_missing):
+        hint = registry.find(cell.backend).hint
+        nothing = f"{cell.backend} has no native {row.name} without {', '.join(lacking)}, not installed here: {hint}"
     return records or [_record(cell, row, "-", Judgement("NOT-RUN", message=nothing))]
 
 

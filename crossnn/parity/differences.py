@@ -3,15 +3,19 @@
 `specs/differences.toml` lists what is known to differ: where (backend, implementation, specification, quantity,
 dtype, mode, case), by how much (an interval of r), why, and a public reference or 'found here'. A difference inside
 its interval is KNOWN; outside it fails; an entry whose scope was checked and no longer diverges fails too.
+
+Most differences show in every draw. One that comes and goes with the numbers says in how many draws it must show at
+least once (`draws`): a cell that does not show it looks at so many, itself among them, before the entry fails.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import metadata, resources
+from typing import Annotated
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,10 +23,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from crossnn.errors import SpecError
 from crossnn.runs.cell import Cell, Record
 
+Drawn = Callable[[int], Sequence[Record]]
+"""The records of a cell with the numbers of another seed, before the registry is applied."""
+
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One known divergence. Scopes are shell patterns; `r` is the interval in which its size must lie. `versions` says
-    which versions of which package it concerns (`torch>=2.4,<3`); none: all."""
+    which versions of which package it concerns (`torch>=2.4,<3`); none: all. `draws` is 1 where it shows in every draw,
+    and more where it shows in some only, but in so many draws at least once."""
 
     id: str
     backend: str
@@ -37,6 +45,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     case: str = "*"
     call: str = "*"
     versions: str = ""
+    draws: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     def covers(self, cell: Cell) -> bool:
         """Whether the cell is one that this entry speaks of."""
@@ -76,15 +85,32 @@ def differences() -> tuple[Difference, ...]:
         raise SpecError(f"differences.toml: {error}") from None
 
 
-def apply_registry(cell: Cell, records: Sequence[Record], registry: Sequence[Difference] | None = None) -> list[Record]:
-    """Turn failures that are registered into KNOWN, and report entries that no longer hold."""
+def apply_registry(
+    cell: Cell,
+    records: Sequence[Record],
+    registry: Sequence[Difference] | None = None,
+    drawn: Drawn | None = None,
+) -> list[Record]:
+    """Turn failures that are registered into KNOWN, and report entries that no longer hold. Without `drawn` nothing is
+    said against those that show in some draws only."""
     entries = [entry for entry in (differences() if registry is None else registry) if entry.covers(cell)]
     explained = [_explain(record, entries) for record in records]
+    further = cache(lambda seed: [_explain(record, entries) for record in drawn(seed)] if drawn else [])
+    stale: list[Record] = []
     for entry in entries:
-        matching = [record for record in explained if entry.matches(record) and record.verdict != "NOT-RUN"]
-        if matching and not any(record.known == entry.id or record.failed for record in matching):
-            explained.append(_stale(matching[0], entry))
-    return explained
+        shown = _shown(entry, explained)
+        if shown is False and entry.draws > 1:
+            seeds = range(cell.seed + 1, cell.seed + entry.draws)
+            shown = drawn is None or any(_shown(entry, further(seed)) for seed in seeds)
+        if shown is False:
+            stale.append(_stale(next(filter(entry.matches, explained)), entry))
+    return explained + stale
+
+
+def _shown(entry: Difference, records: Sequence[Record]) -> bool | None:
+    """Whether the difference shows, or fails in its place; None where nothing of it was checked."""
+    matching = [record for record in records if entry.matches(record) and record.verdict != "NOT-RUN"]
+    return any(record.known == entry.id or record.failed for record in matching) if matching else None
 
 
 def _explain(record: Record, entries: Sequence[Difference]) -> Record:
@@ -102,7 +128,9 @@ def _explain(record: Record, entries: Sequence[Difference]) -> Record:
 
 
 def _stale(record: Record, entry: Difference) -> Record:
-    message = f"the registered difference {entry.id} no longer shows: remove it from differences.toml or narrow it"
+    looked = f" in {entry.draws} draws" if entry.draws > 1 else ""
+    remedy = "remove it from differences.toml or narrow it"
+    message = f"the registered difference {entry.id} no longer shows{looked}: {remedy}"
     return msgspec.structs.replace(
         record,
         verdict="ERROR",

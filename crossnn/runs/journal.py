@@ -95,7 +95,7 @@ def parse(data: bytes, name: str = NAME) -> Contents:
         try:
             item = decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if position == len(data):
+            if position == len(data) and not _is_json(line):
                 break  # a disk that lost power may also leave rubbish that happens to end a line
             raise JournalError(
                 f"{name}, line {number} is not a record: {error}. A journal is only ever appended to; "
@@ -110,6 +110,15 @@ def parse(data: bytes, name: str = NAME) -> Contents:
     lost = len(data) - whole
     dropped = f"{name} ended in the middle of a cell: its last {lost} bytes are dropped" if lost else ""
     return Contents(tuple(entries.values()), whole, dropped)
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether somebody wrote this, who had something else in mind."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 class Journal:
