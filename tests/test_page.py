@@ -70,6 +70,16 @@ RECORDS = [
            worst=Worst((), HOSTILE, HOSTILE), known=HOSTILE),
 ]  # fmt: skip
 
+MANY = [
+    *(record(spec=f"met_{number}", backend="jax", mode="jit", verdict="KNOWN", implementation="native", r=1e9,
+             known="met-in-several", message="of one cause") for number in range(8)),
+    *(record(spec="long", quantity=f"a quantity with a long name, number {number}", case="first=1e-300 second=1e-08",
+             call="keras.losses.SparseCategoricalCrossentropy(from_logits=True)", message="said of it " * 20,
+             backend=backend, mode=mode, worst=Worst((number, 3, 1), "-1.2345678901234567e-101", "1.5e+300"))
+      for number in range(4) for backend, mode in HEADS),
+]  # fmt: skip
+"""One difference in many specifications, and texts that need room."""
+
 FINDINGS = [
     Accuracy(
         spec="softplus", kind="activation", spec_sha="", backend="torch", implementation="native",
@@ -117,6 +127,11 @@ def write_run(folder: Path, records: list[Record]) -> Path:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("run"), RECORDS)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("many"), MANY)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +226,53 @@ def test_nothing_is_wider_than_the_window(width: int, address: str, opened: Any)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.querySelector('#evidence .inside')?.scrollWidth || 0") <= width
+
+
+WIDER = """() => [...document.querySelectorAll("main *, dialog *")].filter((one) => one.clientWidth
+  && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === "auto")
+  .map((one) => one.textContent.slice(0, 60))"""
+
+
+@pytest.mark.parametrize("address", ["", "#spec=long", "#spec=adam"])
+def test_no_table_scrolls_sideways_on_a_common_screen(address: str, many: Path, file: Path, opened: Any) -> None:
+    page = opened(address, path=file if "adam" in address else many)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    until(lambda: page.evaluate(WIDER) == [])
+
+
+def test_on_a_telephone_rows_are_lists_that_are_read_as_a_table(many: Path, opened: Any) -> None:
+    page = opened("#spec=long", path=many, width=390)
+    until(lambda: page.locator("#evidence .wide.stacked").count() > 0)
+    page.wait_for_timeout(100)
+    evidence = page.locator("#evidence .stacked table", has_text="a quantity with a long name").last
+    assert page.evaluate("document.querySelector('#evidence').scrollWidth") <= 390
+    cells = evidence.locator("tbody tr").first.locator("th, td")
+    heads = evidence.locator("thead th").all_inner_texts()
+    assert [cell.get_attribute("data-head") for cell in cells.all()] == heads
+    shown = "(one) => getComputedStyle(one, '::before').content"
+    assert cells.nth(1).evaluate(shown) == '"quantity"'
+    parts = {"table": 1, "row": 37, "columnheader": 13, "rowheader": 36, "cell": 36 * 12}
+    assert {role: evidence.locator(f"xpath=descendant-or-self::*[@role='{role}']").count() for role in parts} == parts
+    page.set_viewport_size({"width": 1280, "height": 800})
+    until(lambda: page.locator("#evidence .stacked").count() == 0)
+    assert evidence.locator("[role=row]").count() == 0
+
+
+def test_numbers_stay_whole_where_cells_break(many: Path, opened: Any) -> None:
+    page = opened("#spec=long", path=many)
+    until(lambda: page.locator("#evidence .whole").count() > 0)
+    assert "-1.2345678901234567e-101" in page.locator("#evidence .whole").all_inner_texts()
+
+
+def test_a_difference_of_several_specifications_is_found_once(many: Path, opened: Any) -> None:
+    page = opened(path=many)
+    page.fill("#search input", "met-in-several")
+    names = page.locator("#found [role=option] strong").all_inner_texts()
+    assert names.count("met-in-several") == 1
+    assert names[0] == "met-in-several"
+    assert "met_0, met_1" in page.locator("#found [role=option]").first.inner_text()
+    page.keyboard.press("Enter")
+    assert [row.split()[0] for row in shown_rows(page)] == [f"met_{number}" for number in range(8)]
 
 
 def test_the_first_screen_answers(opened: Any) -> None:
@@ -372,6 +434,40 @@ def test_a_section_is_found_and_unfolded(opened: Any) -> None:
     assert "Nothing found" in page.locator("#found").inner_text()
 
 
+def test_what_closes_gives_the_focus_back(opened: Any) -> None:
+    page = opened()
+    active = "document.activeElement.tagName + ' ' + document.activeElement.textContent.trim()"
+    page.keyboard.press("/")
+    page.keyboard.type("softplus")
+    page.keyboard.press("Enter")
+    assert page.evaluate(active) == "BUTTON Close"
+    page.keyboard.press("Escape")
+    until(lambda: page.evaluate(active) == "INPUT ")
+    link = page.locator("#matrix tbody th a", has_text="tanh")
+    link.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#evidence").is_visible()
+    page.keyboard.press("Escape")
+    until(lambda: page.evaluate(active) == "A tanh")
+
+
+def test_the_focus_is_always_seen(opened: Any) -> None:
+    """Every stop of the Tab key is outlined, and there is one for each control of the first sections."""
+    page = opened()
+    met = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        met.append(page.evaluate("document.activeElement.tagName"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outline")
+        assert "solid" in outline, (met, outline)
+        assert "0px" not in outline.split(), (met, outline)
+    assert {"A", "BUTTON", "INPUT", "SELECT"} <= set(met)
+    page.keyboard.press("/")
+    page.keyboard.type("timing")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('section').id") == "timing"
+
+
 @pytest.mark.parametrize(("asked", "found"), [("who is fast", "Timing"), ("slowest", "Timing"), ("ulp", "Accuracy")])
 def test_a_section_is_found_by_other_words(asked: str, found: str, opened: Any) -> None:
     page = opened()
@@ -441,7 +537,7 @@ def test_printing_opens_everything(opened: Any) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
     for _ in range(2):
         page.click("#theme")
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
     for hidden in ("nav", ".top", ".filters", ".tools"):
@@ -450,6 +546,14 @@ def test_printing_opens_everything(opened: Any) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("document.querySelectorAll('details[open]').length") == 0
+
+
+def test_paper_is_light_also_where_the_system_is_dark(opened: Any) -> None:
+    page = opened("#timing", color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    drawn = "getComputedStyle(document.querySelector('svg.crossnn .ground')).fill"
+    assert page.evaluate(drawn) == "rgb(255, 255, 255)"
 
 
 def test_without_a_script_the_tables_are_there(opened: Any) -> None:
@@ -501,6 +605,13 @@ def test_it_can_be_read_aloud(opened: Any) -> None:
     assert page.locator("button").evaluate_all(nameless) == 0
     ids = page.locator("[id]").evaluate_all("(all) => all.map((one) => one.id)")
     assert len(ids) == len(set(ids))
+    line = "(one) => getComputedStyle(one).textDecorationLine"
+    assert page.locator("#matrix tbody th a").first.evaluate(line) == "underline"
+    named = "(all) => all.map((one) => one.getAttribute('aria-label') || one.getAttribute('aria-labelledby'))"
+    regions = page.locator("section[aria-labelledby], nav, [role=region], [role=search]").evaluate_all(named)
+    assert len(regions) == len(set(regions))
+    page = opened("#spec=tanh")
+    assert "" not in [head.strip() for head in page.locator("#evidence th").all_inner_texts()]
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,13 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
+from crossnn.atlas.figure import figure as accuracy_figure
 from crossnn.cli import main
 from crossnn.errors import CrossnnError
+from crossnn.pictures.series import series
 from crossnn.report import build, chart, front, speed, summary
+from crossnn.report.atlas import atlas_blocks
+from crossnn.report.described import changed, descriptions
 from crossnn.report.differences import alike, failures, known_blocks, not_run_rows
 from crossnn.report.document import Block, Cards, Code, Figure, Heading, Table, Text, to_html, to_markdown
 from crossnn.report.html import arranged
@@ -354,7 +358,7 @@ def accuracy(backend: str, largest: float, call: str = "", **changes: Any) -> Ac
     fields: dict[str, Any] = {
         "spec": "softplus", "kind": "activation", "spec_sha": "", "backend": backend, "mode": "eager",
         "implementation": "native" if call else "formula", "call": call, "dtype": "float32", "device": "cpu",
-        "quantity": "gradient", "largest": largest, "at": -18.0,
+        "quantity": "gradient", "largest": largest, "at": -18.0, "axis": "magnitude",
     }  # fmt: skip
     return Accuracy(**{**fields, **changes})
 
@@ -512,6 +516,96 @@ def test_times_are_drawn_with_what_repeats_them(tmp_path: Path) -> None:
 def test_without_a_longer_first_call_nothing_is_repaid(tmp_path: Path) -> None:
     timing(tmp_path, {("torch", "eager"): 100.0, ("jax", "jit"): 150.0})
     assert [speed.total_chart(one) for one in contests(tmp_path)] == [""]
+
+
+LOOK = re.compile(r'<path d="M[\d.]+ [\d.]+h34" (fill="none"[^>]*)/>\n?(?:<path d="M[\d.]+ [-\d.]+([^"]*)" ([^>]*)/>)?')
+
+
+def looks(svg: str) -> list[tuple[str, str, bool]]:
+    """Dashes, marker and whether it is hollow, of each line of a legend: all but the colour."""
+    found = []
+    for stroke, marker, inside in LOOK.findall(svg):
+        dash = re.search(r'stroke-dasharray="([^"]*)"', stroke)
+        found.append((dash.group(1) if dash else "", marker, 'class="ground"' in inside))
+    return found
+
+
+def test_curves_are_told_apart_without_colour(tmp_path: Path) -> None:
+    """And look the same in every chart: of times, and of losses."""
+    modes = {
+        ("numpy", "eager"): 1000.0, ("numpy", "compiled"): 400.0, ("torch", "eager"): 300.0,
+        ("torch", "compiled"): 100.0, ("tensorflow", "eager"): 500.0, ("tensorflow", "graph"): 160.0,
+        ("tensorflow", "xla"): 170.0, ("jax", "eager"): 700.0, ("jax", "jit"): 150.0, ("mine", "eager"): 90.0,
+    }  # fmt: skip
+    timing(tmp_path, modes)
+    (contest,) = contests(tmp_path)
+    total = speed.total_chart(contest)
+    of_times = dict(zip(re.findall(r">([a-z]+ [a-z]+)</text>", total), looks(total), strict=True))
+    assert set(of_times) == {" ".join(who) for who in modes}
+    assert len(set(of_times.values())) == len(modes)
+    losses = chart.line_chart({who: [2.0, 1.0] for who in modes}, across="epoch", up="loss")
+    assert dict(zip(map(" ".join, modes), looks(losses), strict=True)) == of_times
+
+
+@pytest.mark.parametrize("copies", [2, 4])
+def test_further_ways_of_one_mode_look_different(copies: int) -> None:
+    names = [("torch", f"compiled (native: way {number})") for number in range(copies)]
+    found = series([("torch", "compiled"), *names])
+    assert len({(one.dash, one.marker, one.hollow) for one in found}) == copies + 1
+
+
+def test_timed_networks_are_described_as_they_are_specified() -> None:
+    def timed(spec: str, batch: int, sha: str = "") -> Prepared:
+        cell = Cell(task="time", spec=spec, backend="torch", mode="eager", dtype="float32",
+                    timed=Timed(phase="step", batch=batch))  # fmt: skip
+        return Prepared(**{**identity(cell, "experiment"), "spec_sha": sha}, verdict="EQUAL")
+
+    lines = descriptions([timed("time-mlp", 64), timed("time-mlp", 8), timed("softplus", 8), timed("no-such", 1)])
+    counted = 784 * 512 + 512 + 512 * 512 + 512 + 512 * 10 + 10
+    assert lines == {
+        "time-mlp": "input 784 > dense 512 > relu > dense 512 > relu > dense 10; "
+        f"{counted:,} parameters; categorical_crossentropy_logits; adam, lr 0.001; batch 8, 64"
+    }
+    assert changed([timed("time-mlp", 64)]) == ""
+    assert "time-mlp or a part of it has changed" in changed([timed("time-mlp", 64, "of another day")])
+
+
+@pytest.mark.parametrize(
+    ("regions", "largest", "said"),
+    [
+        ((), (1.0, 3.0), "most accurate torch formula, 1 ulp"),
+        ((), (20.0, 300.0), "none stays within 4 ulp: torch formula has 20 ulp"),
+        ((("NaN", 1e30, 3e38),), (1.0, 3.0), "none is right everywhere: torch formula has 1 ulp at -18, NaN 1e+30"),
+        ((), (2.0, 2.0), "gradient: all alike, 2 ulp at -18."),
+    ],
+)
+def test_no_function_is_called_the_best_that_fails_somewhere(
+    regions: tuple[tuple[str, float, float], ...], largest: tuple[float, float], said: str
+) -> None:
+    found = [
+        accuracy(backend, size, regions=regions, curve=(size,) * 8)
+        for backend, size in zip(("torch", "jax"), largest, strict=True)
+    ]
+    (drawn,) = (one for one in atlas_blocks([*found, accuracy("numpy", 9.0, curve=(9.0,) * 8, quantity="value")])
+                if isinstance(one, Figure))  # fmt: skip
+    assert said in drawn.caption
+    assert "best" not in drawn.caption
+
+
+def test_an_accident_anywhere_outweighs_a_small_error() -> None:
+    curve = (1.0,) * 8
+    fails = accuracy("torch", 1.0, curve=curve, regions=(("overflow", 1e30, 3e38),))
+    (drawn,) = (one for one in atlas_blocks([fails, accuracy("jax", 3.0, curve=curve)]) if isinstance(one, Figure))
+    assert "most accurate jax formula, 3 ulp" in drawn.caption
+
+
+def test_pictures_of_accuracy_have_titled_axes() -> None:
+    drawn = accuracy_figure([accuracy("torch", 9.0, curve=(9.0,) * 8)], "softplus")
+    words = [one.text for one in ElementTree.fromstring(drawn).iter() if one.tag.endswith("text")]
+    assert words.count("input x, by sign and magnitude") == 2
+    assert " ".join(one for one in words if one in ("error in units of", "float spacing (ulp)")) == (
+        "error in units of float spacing (ulp)"
+    )
 
 
 def test_runs_beside_are_joined(folder: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def atlas(ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume
     from crossnn.cli.folder import folder_of
     from crossnn.cli.session import Outcome, conclude, run_into
     from crossnn.errors import NothingRanError
-    from crossnn.report.atlas import SHORT_LEGEND, not_measured, short_table
+    from crossnn.report.atlas import SHORT_LEGEND, all_fine, not_measured, short_table
     from crossnn.report.build import write_report
     from crossnn.report.document import plain_table
     from crossnn.runs.findings import Accuracy
@@ -66,7 +66,11 @@ def atlas(ctx: click.Context, /, what: tuple[str, ...], out: Path | None, resume
     if left:
         click.echo(f"... and {left} more (all are in the report)\n", err=to_stderr)
     click.echo(SHORT_LEGEND, err=to_stderr)
-    for line in [*not_measured(found), *(f"NOT-RUN {name}: {reason}" for name, reason in chosen.missing.items())]:
+    for line in [
+        *all_fine(found),
+        *not_measured(found),
+        *(f"NOT-RUN {name}: {reason}" for name, reason in chosen.missing.items()),
+    ]:
         click.echo(line, err=to_stderr)
     click.echo(f"{sum(bool(one.curve) for one in found)} curves measured, each over up to 2,048 inputs.",
                err=to_stderr)  # fmt: skip

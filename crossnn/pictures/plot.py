@@ -18,8 +18,8 @@ STYLE = """\
 .crossnn .head{font-weight:600;fill:#1c1c1c}.crossnn .line{stroke:#8a8a8a;fill:none}
 .crossnn .grid{stroke:#8a8a8a;stroke-opacity:.22;fill:none}.crossnn .small{font-size:11px}
 .crossnn .mark{stroke:#1c1c1c;fill:none}.crossnn .spot{fill:#1c1c1c;stroke:#fff}
-@media (prefers-color-scheme:dark){.crossnn{fill:#a8a8a8}.crossnn .ground{fill:#161616}.crossnn .head{fill:#e6e6e6}
-.crossnn .mark{stroke:#e6e6e6}.crossnn .spot{fill:#e6e6e6;stroke:#161616}}"""
+@media screen and (prefers-color-scheme:dark){.crossnn{fill:#a8a8a8}.crossnn .ground{fill:#161616}
+.crossnn .head{fill:#e6e6e6}.crossnn .mark{stroke:#e6e6e6}.crossnn .spot{fill:#e6e6e6;stroke:#161616}}"""
 
 STYLES: Mapping[str, tuple[str, str]] = {
     "numpy": ("#888888", ""),

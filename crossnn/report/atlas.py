@@ -47,10 +47,14 @@ def atlas_blocks(findings: Sequence[Accuracy]) -> list[Block]:
     content: list[Block] = [Heading(2, "Accuracy"), Text(LEGEND), Text(HOW)]
     content += [Text(line) for line in not_measured(findings)]
     content += [Heading(3, "The least accurate"), table] if table.rows else []
+    content += [Text(line) for line in all_fine(findings)]
+    return [*content, *_figures(findings, set(_fine(digest(findings))))]
+
+
+def all_fine(findings: Iterable[Accuracy]) -> list[str]:
+    """A sentence that names the functions of which nothing is beyond the normal, if there are any."""
     fine = _fine(digest(findings))
-    if fine:
-        content.append(Text(f"Within {GOOD:g} ulp at every input, in all that was measured: {', '.join(fine)}."))
-    return [*content, *_figures(findings, set(fine))]
+    return [f"Within {GOOD:g} ulp at every input, in all that was measured: {', '.join(fine)}."] if fine else []
 
 
 def atlas_table(findings: Iterable[Accuracy]) -> Table:
@@ -164,20 +168,38 @@ def _figure(spec: str, case: str, records: Sequence[Accuracy]) -> Figure:
 
 
 def _said(records: Sequence[Accuracy]) -> str:
-    """The picture in words: the worst and the best implementation of value and gradient."""
+    """The picture in words: of value and gradient the worst implementation, and the most accurate one of those that
+    never overflow, lose all digits or give NaN. Where none is so, or so accurate, it says that."""
     sentences = []
     for quantity in ("value", "gradient"):
-        mine = [one for one in records if one.quantity == quantity]
-        if not mine:
-            continue
-        ranked: Mapping[str, Accuracy] = {}
-        for one in sorted(mine, key=lambda one: (half_lost(one), worst_error(one))):
-            ranked = {**ranked, named(one.backend, one.call or one.implementation): one}
-        ordered = sorted(ranked.items(), key=lambda item: (half_lost(item[1]), worst_error(item[1])))
-        (best, good), (worst, bad) = ordered[0], ordered[-1]
-        text = f"{quantity}: worst {worst}, {_spoken(bad)}"
-        sentences.append(text if best == worst else f"{text}; best {best}, {_spoken(good)}")
+        groups: dict[str, list[Accuracy]] = {}
+        for one in records:
+            if one.quantity == quantity:
+                groups.setdefault(named(one.backend, one.call or one.implementation), []).append(one)
+        if groups:
+            sentences.append(f"{quantity}: {_extremes(groups)}")
     return "; ".join(sentences) + "."
+
+
+def _extremes(groups: Mapping[str, Sequence[Accuracy]]) -> str:
+    """`worst A, ...; most accurate B, ...`: each by the worst of its modes."""
+
+    def size(one: Accuracy) -> tuple[float, float]:
+        return half_lost(one), worst_error(one)
+
+    each = {name: max(group, key=lambda one: (bool(accidents(one)), *size(one))) for name, group in groups.items()}
+    least = min(each, key=lambda name: (bool(accidents(each[name])), *size(each[name])))
+    worst = max((name for name in each if name != least), key=lambda name: size(each[name]), default=least)
+    said = f"worst {worst}, {_spoken(each[worst])}"
+    if len(each) == 1:
+        return said
+    if not any(map(accidents, each.values())) and size(each[least]) == size(each[worst]):
+        return f"all alike, {_spoken(each[least])}"
+    if accidents(each[least]):
+        return f"{said}; none is right everywhere: {least} has {_spoken(each[least])}"
+    if worst_error(each[least]) > GOOD:
+        return f"{said}; none stays within {GOOD:g} ulp: {least} has {_spoken(each[least])}"
+    return f"{said}; most accurate {least}, {_spoken(each[least])}"
 
 
 def named(backend: str, call: str) -> str:

@@ -7,19 +7,20 @@ the dotted line where a difference would be too large to be rounding.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
-from crossnn.pictures.plot import Panel, Scale, page, scale_of, strokes, text
+from crossnn.pictures.plot import Panel, Scale, page, scale_of, text
+from crossnn.pictures.series import Series, series, spread
 
 WIDTH, HEIGHT, BENEATH = 760.0, 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 210.0, 18.0, 46.0
 LIMIT = 'class="mark" stroke-width="1.4" stroke-dasharray="2 4"'
-DASHES = ("2 3", "16 3", "8 3 2 3 2 3")
-"""Of the second mode of a backend and of further ones."""
+THIN, THICK = 1.5, 4.5
+"""Later curves are thinner: all of them stay visible on one line."""
 
 Curve = Sequence[float | None]
 Curves = Mapping[tuple[str, str], Curve]
+Lines = Mapping[tuple[str, str], tuple[Series, float]]
 
 
 def line_chart(
@@ -69,22 +70,24 @@ def _widened(scale: Scale) -> Scale:
     return Scale(float(low), float(max(high, low + 2)), scale.start, scale.end, True)
 
 
-def _drawn(panel: Panel, curves: Curves, lines: Mapping[tuple[str, str], str], across: str, up: str) -> list[str]:
-    drawn = [panel.curve(enumerate(curve, 1), lines[name]) for name, curve in curves.items()]
-    return [*panel.axes(across, up, (8, 5)), panel.clipped(drawn)]
+def _drawn(panel: Panel, curves: Curves, lines: Lines, across: str, up: str) -> list[str]:
+    drawn, marks = [], []
+    names = list(lines)
+    for name, curve in curves.items():
+        look, width = lines[name]
+        drawn.append(panel.curve(enumerate(curve, 1), look.stroke(width)))
+        places = [panel.at(x, y) for x, y in enumerate(curve, 1)]
+        marks.append(look.marks(spread(places, names.index(name), len(names))))
+    return [*panel.axes(across, up, (8, 5)), panel.clipped([*drawn, *marks])]
 
 
-def _lines(names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A stroke for each curve: the colour of its backend, and other dashes for each further mode of it."""
-    met: dict[str, int] = {}
-    lines = {}
-    for name, stroke in zip(names, strokes([backend for backend, _ in names]), strict=True):
-        number = met[name[0]] = met.get(name[0], -1) + 1
-        if number:
-            plain = re.sub(r' stroke-dasharray="[^"]*"', "", stroke)
-            stroke = f'{plain} stroke-dasharray="{DASHES[(number - 1) % len(DASHES)]}"'
-        lines[name] = stroke
-    return lines
+def _lines(names: Sequence[tuple[str, str]]) -> Lines:
+    """What each curve looks like, and how wide it is."""
+    count = max(1, len(names))
+    return {
+        name: (look, THIN + (THICK - THIN) * (count - number) / count)
+        for number, (name, look) in enumerate(zip(names, series(names), strict=True))
+    }
 
 
 def _middle(words: str, most: int) -> str:
@@ -92,12 +95,12 @@ def _middle(words: str, most: int) -> str:
     return words if len(words) <= most else f"{words[: most // 2 - 1]}...{words[len(words) - (most - most // 2 - 2) :]}"
 
 
-def _legend(lines: Mapping[tuple[str, str], str]) -> list[str]:
+def _legend(lines: Lines) -> list[str]:
     parts = []
     every = min(18.0, (HEIGHT - BOTTOM - TOP - 10) / max(1, len(lines) - 1))
-    for number, (name, style) in enumerate(lines.items()):
+    for number, (name, (look, width)) in enumerate(lines.items()):
         at = TOP + 10 + every * number
-        parts.append(f'<path d="M{WIDTH - RIGHT + 12} {at:.1f}h34" {style}/>')
+        parts.append(look.sample(WIDTH - RIGHT + 12, at, width))
         parts.append(text(WIDTH - RIGHT + 52, at + 4, _middle(" ".join(name).strip(), 24)))
     return parts
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlencode
 
 from crossnn.atlas.digest import GOOD, accidents, half_lost, worst_error
+from crossnn.report.described import descriptions
 from crossnn.report.document import Card, Cards, Point, Table
 from crossnn.report.families import by_spec
 from crossnn.report.own import other_settings, usual_call
@@ -44,7 +45,8 @@ def _agreement(records: Sequence[Record]) -> list[Card]:
     for backend, group in sorted(groups.items(), key=lambda item: place(item[0], "")):
         equal, known, failed = _counts(group)
         judged = equal + known + failed
-        rows.append([backend, str(judged), f"{100 * equal / judged:.2f}%" if judged else "-", str(known), str(failed)])
+        share = f"{100 * equal / judged:.1f}%" if judged else "-"
+        rows.append([backend, f"{judged:,}", share, f"{known:,}", f"{failed:,}"])
     every = [one for group in groups.values() for one in group]
     equal, known, failed = _counts(every)
     reasons = len({one.known for one in every if one.known})
@@ -57,8 +59,8 @@ def _agreement(records: Sequence[Record]) -> list[Card]:
     ran = [one for one in records if one.verdict != "NOT-RUN"]
     oracle = sum(one.backend == ORACLE for one in ran)
     note = (
-        f"Of {len(ran):,} quantities, without {len(ran) - oracle - equal - known - failed:,} at kinks and means of "
-        f"nothing, which are conventions, and {oracle:,} of the oracle's own."
+        f"Of {len(ran):,} quantities; not counted: {len(ran) - oracle - equal - known - failed:,} where mathematics "
+        f"leaves the answer open (slopes at kinks, means of nothing), and {oracle:,} of the exact reference itself."
     )
     return [Card("Do they agree?", said, table, (), note)]
 
@@ -97,7 +99,8 @@ def _speed(contests: Sequence[Contest]) -> Card:
     widest = max((high - low) / middle for one in shown for middle, low, high in
                  (standing.measured.interval for standing in one.standings))  # fmt: skip
     note += f" Noisy: intervals up to {100 * widest:.0f} % wide." if widest > NOISY else ""
-    return Card("Who is fast?", said, table, (Point("All times, with charts", "timing"),), note)
+    lines = [Point(spec, "", f": {line}") for spec, line in descriptions(one.about for one in shown).items()]
+    return Card("Who is fast?", said, table, (*lines, Point("All times, with charts", "timing")), note)
 
 
 def _one_run(trainings: Sequence[Training]) -> list[Card]:

@@ -23,7 +23,7 @@ from markupsafe import Markup, escape
 
 from crossnn.report.document import COLOURS, LONG, Block, Cards, Code, Fallback, Figure, Heading, Table, Text
 
-SCRIPTS = ("basics.js", "tables.js", "search.js", "matrix.js", "evidence.js", "start.js")
+SCRIPTS = ("basics.js", "fit.js", "tables.js", "search.js", "matrix.js", "evidence.js", "start.js")
 OPEN_PARTS = 6
 """A section of more parts has them folded, so that it can be surveyed."""
 LONGEST_WORD = 14
@@ -140,7 +140,7 @@ def _numeric(table: Table) -> Sequence[bool]:
     """Which columns hold numbers alone, and read best aligned to the right."""
     longest = max(map(len, [table.headers, *table.rows]))
     columns = [[row[place] for row in table.rows if place < len(row)] for place in range(longest)]
-    return [any(cells) and all(re.fullmatch(r"[-+]?[\d.]*(e[-+]?\d+)?%?|-|never", one) for one in cells)
+    return [any(cells) and all(re.fullmatch(r"[-+]?[\d.,]*(e[-+]?\d+)?%?|-|never", one) for one in cells)
             for cells in columns]  # fmt: skip
 
 

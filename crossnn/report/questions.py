@@ -164,7 +164,10 @@ def _median(values: Numbers, seconds: bool = False) -> str:
     """`0.12 (0.1 to 0.15)`; what was not reached in half of the repetitions is `never`."""
     finite = [NEVER if value is None else max(-NEVER, min(value, NEVER)) for value in values]
     middle, low, high = (_number(value, seconds) for value in median_interval(finite))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    if low == high:
+        return middle
+    units = {one.partition(" ")[2] for one in (middle, low, high)}
+    return f"{middle} ({low.partition(' ')[0] if len(units) == 1 else low} to {high})"
 
 
 def _number(value: float, seconds: bool = False) -> str:

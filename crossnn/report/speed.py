@@ -6,16 +6,21 @@ All numbers are those of `crossnn.timing.results`; ratios are paired within roun
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
-from crossnn.pictures.plot import Panel, Scale, page, scale_of, shortened, strokes, styles, text
+from crossnn.pictures.plot import Panel, Scale, page, scale_of, shortened, text
+from crossnn.pictures.series import series, spread
+from crossnn.report.described import changed, descriptions
 from crossnn.report.document import Block, Figure, Table, Text
 from crossnn.runs.timed import Prepared
 from crossnn.timing.results import Contest, Standing, ratio
 
 WIDTH, LEFT, RIGHT, LINE = 860.0, 190.0, 290.0, 24.0
 RATIOS = "Ratios are medians of ratios within a round; they need not be the quotient of the times."
+FEW = 8
+"""Up to so many points of a curve, each of them is marked."""
 QUARTERS = 25
 """Points of a curve over calls: from one to a million, four in each power of ten."""
 
@@ -105,7 +110,15 @@ def speed_blocks(contests: Sequence[Contest]) -> list[Block]:
         "Who is fastest, and by how much: times as long as the fastest takes, paired within rounds, with the 95 % "
         "interval. A tie: the two are not known to differ."
     )
-    return [Text(said), Table(OVERVIEW, rows, "Who is fastest at each work, and by how much")]
+    timed = [one.about for one in contests if one.standings]
+    lines, today = descriptions(timed), changed(timed)
+    return [
+        Text(said),
+        Table(OVERVIEW, rows, "Who is fastest at each work, and by how much"),
+        *([Text("What was timed, as specified:")] if lines else []),
+        *(Text(f"{spec}: {line}.") for spec, line in lines.items()),
+        *([Text(today)] if lines and today else []),
+    ]
 
 
 def contest_scaling(contests: Sequence[Contest]) -> list[Figure]:
@@ -156,7 +169,7 @@ def chart(contest: Contest) -> str:
     times = [value for one in standings for value in one.measured.interval]
     scale = scale_of([min(times) / 1.25, max(times) * 1.25], LEFT, WIDTH - RIGHT, True)
     assert scale is not None, "times are positive"
-    colours = styles([one.measured.prepared.backend for one in standings])
+    looks = series([_who(one) for one in standings])
     parts = []
     for at, name in scale.ticks(5):
         parts.append(f'<path d="M{at:.1f} 24V{bottom:.1f}" class="grid"/>')
@@ -166,16 +179,14 @@ def chart(contest: Contest) -> str:
     parts.append(text(WIDTH - 6, 14, "of the limit", "end", "small"))
     for number, one in enumerate(standings):
         who, at = one.measured.prepared, 24 + LINE * (number + 0.5)
-        middle, low, high = (scale(value) for value in one.measured.interval)
-        colour = colours[who.backend][0]
+        middle, low, high = (scale.linear(math.log10(value)) for value in one.measured.interval)
+        look = looks[number]
         kind = "head" if one.rank == 1 else ""
         parts.append(text(LEFT - 10, at + 4, shortened(who.contender, 28), "end", kind))
-        parts.append(
-            f'<path d="M{LEFT} {at:.1f}H{middle:.1f}" stroke="{colour}" stroke-width="2" stroke-opacity=".35"/>'
-        )
+        parts.append(f'<path d="M{LEFT} {at:.1f}H{middle:.1f}" {look.stroke(2)} stroke-opacity=".6"/>')
         parts.append(f'<path d="M{low:.1f} {at - 6:.1f}v12M{high:.1f} {at - 6:.1f}v12M{low:.1f} {at:.1f}H{high:.1f}" '
-                     f'stroke="{colour}" stroke-width="1.6"/>')  # fmt: skip
-        parts.append(f'<circle cx="{middle:.1f}" cy="{at:.1f}" r="4.5" fill="{colour}"/>')
+                     f'stroke="{look.colour}" stroke-width="1.6"/>')  # fmt: skip
+        parts.append(look.marks([(middle, at)]))
         found = ratio(one.measured, standings[0].measured)
         said = "fastest" if number == 0 else f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})" if found else "-"
         parts.append(text(WIDTH - RIGHT + 14, at + 4, duration(one.measured.interval[0]), kind=kind))
@@ -195,9 +206,7 @@ def total_chart(contest: Contest) -> str:
     curves: dict[tuple[str, str], list[tuple[float | None, float | None]]] = {}
     for one in contest.standings:
         who, each = one.measured.prepared, one.measured.interval[0] * 1e-6
-        curves[who.backend, who.contender] = [
-            (calls, 1e3 * (who.first_seconds + (calls - 1) * each) / calls) for calls in points
-        ]
+        curves[_who(one)] = [(calls, 1e3 * (who.first_seconds + (calls - 1) * each) / calls) for calls in points]
     return _lines(curves, "calls", "ms a call", f"{work(contest.about)}: mean time of a call")
 
 
@@ -210,17 +219,23 @@ def _lines(
     y = scale_of([point[1] for curve in curves.values() for point in curve], bottom, 18, True)
     if x is None or y is None:
         return ""
-    lines = dict(zip(curves, strokes([backend for backend, _ in curves], 3.5), strict=True))
+    looks = series(list(curves))
     panel = Panel(x, Scale(y.low, y.high, y.start, y.end, True).with_room(0.03))
-    parts = [
-        *panel.axes(across, up),
-        panel.clipped([panel.curve(curve, lines[name]) for name, curve in curves.items()]),
-    ]
-    for number, (name, style) in enumerate(lines.items()):
-        at = 30 + min(18.0, 250 / len(lines)) * number
-        parts.append(f'<path d="M{WIDTH - RIGHT + 34} {at:.1f}h34" {style}/>')
-        parts.append(text(WIDTH - RIGHT + 76, at + 4, shortened(name[1], 26)))
-    return page(WIDTH, height, title, parts)
+    drawn, legend = [], []
+    for number, ((name, curve), look) in enumerate(zip(curves.items(), looks, strict=True)):
+        places = [panel.at(*point) for point in curve]
+        marks = spread(places, number, len(curves)) if len(places) > FEW else [one for one in places if one is not None]
+        drawn += [panel.curve(curve, look.stroke(1.8)), look.marks(marks)]
+        at = 30 + min(18.0, 250 / len(curves)) * number
+        legend += [look.sample(WIDTH - RIGHT + 34, at, 1.8)]
+        legend += [text(WIDTH - RIGHT + 76, at + 4, shortened(" ".join(name), 26))]
+    return page(WIDTH, height, title, [*panel.axes(across, up), panel.clipped(drawn), *legend])
+
+
+def _who(one: Standing) -> tuple[str, str]:
+    """The backend, and the mode with what else tells contenders apart."""
+    who = one.measured.prepared
+    return who.backend, who.contender.removeprefix(who.backend).strip()
 
 
 def _by_size(contests: Sequence[Contest]) -> dict[tuple[object, ...], list[Contest]]:
@@ -242,7 +257,7 @@ def _scaling(group: Sequence[Contest]) -> Figure | None:
         for one in contest.standings:
             who = one.measured.prepared
             point = (float(who.batch), one.measured.interval[0] / who.batch)
-            curves.setdefault((who.backend, who.contender), []).append(point)
+            curves.setdefault(_who(one), []).append(point)
     who = group[0].about
     batches = ",".join(str(size) for size in sorted({one.about.batch for one in group}))
     svg = _lines(curves, "batch", "us a sample", f"{who.spec} {who.phase}: time of a sample over the batch")

@@ -20,9 +20,9 @@ function showEvidence(wanted) {
     el("div", { class: "bar" }, el("h2", { id: "evidence-title" }, spec.name, " ", el("small", { class: "absent" }, spec.kind + (where ? ", " + where : ""))), close),
     el("div", { class: "inside" },
       ...(spec.says || []).map((line) => el("p", { class: "says" }, line)),
-      spec.chosen ? el("pre", { tabindex: "0" }, spec.chosen) : "",
+      spec.chosen ? el("pre", {}, spec.chosen) : "",
       spec.formula ? el(spec.chosen ? "details" : "div", {}, spec.chosen ? el("summary", {}, "The formula with all of its settings") : "",
-        el("pre", { tabindex: "0" }, spec.formula)) : "",
+        el("pre", {}, spec.formula)) : "",
       spec.source ? el("p", { class: "note" }, "Source: " + spec.source) : "",
       ...part("The frameworks' own implementations", spec.native && makeTable("Own implementations of " + spec.name, spec.native.heads, spec.native.rows)),
       ...part("Known differences", known.length && makeTable("Known differences of " + spec.name, ["id", "framework", "cause and reference"],
@@ -33,7 +33,7 @@ function showEvidence(wanted) {
         ["dtype", "quantity", "framework", "call", "mode", "setting", "largest error, in float spacings", "at", "besides"], spec.accuracy)),
       ...part("Verdicts", chips(every, wanted, spec)),
       ...part("Evidence", quantities(every, wanted, spec)),
-      ...part("Again", el("pre", { tabindex: "0" }, commands(spec, wanted))),
+      ...part("Again", el("pre", {}, commands(spec, wanted))),
       ...part("Elsewhere on this page", mentions(spec))));
   if (!dialog.open) { dialog.showModal(); }
   dialog.scrollTop = 0;
@@ -81,8 +81,10 @@ function chips(every, wanted, spec) {
     }));
   });
   const table = el("table", {}, el("caption", { class: "aside" }, "Verdicts of " + spec.name),
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, ""), ...heads.map((head) => el("th", { scope: "col" }, headName(head))))), el("tbody", {}, ...rows));
-  return el("div", { class: "table chips" }, el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Verdicts of " + spec.name }, table));
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "implementation, dtype"), ...heads.map((head) => el("th", { scope: "col" }, headName(head))))), el("tbody", {}, ...rows));
+  const box = el("div", { class: "table chips" }, el("div", { class: "wide" }, table));
+  startFitting(box);
+  return box;
 }
 
 function quantities(every, wanted, spec) {

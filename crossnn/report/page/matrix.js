@@ -69,7 +69,8 @@ function shortNumber(value) {
 function verdictWords(found) {
   const [name] = evidenceData.verdicts[found.rank];
   const beside = ["KINK", "NOT-RUN"].filter((one) => one !== name && found.mask & (1 << rankOf(one)));
-  return [el("b", {}, name), " " + (name === "NOT-RUN" || name === "KINK" ? "" : shortNumber(found.r)),
+  const r = found.r > 0 && found.r < 1e-3 ? "<0.001" : shortNumber(found.r);
+  return [el("b", {}, name), " " + (name === "NOT-RUN" || name === "KINK" ? "" : r),
     beside.length ? el("small", {}, beside.map((one) => " +" + one).join("")) : ""];
 }
 
@@ -173,18 +174,35 @@ function rowElement(row, spec, implementation) {
 }
 
 function setWidths() {
-  // Fixed widths, of the longest text in each column: else every key pressed would measure every cell.
+  // Fixed widths, of the longest text in each column: else every key pressed would measure every cell. And the least
+  // that a column can have: its longest word.
   const width = textWidth();
   const cellWidth = (cell) => {
     const small = cell.querySelector("small"), aside = small ? small.textContent : "";
     return width(cell.textContent.slice(0, cell.textContent.length - aside.length), "600 12px") + width(aside, "10px");
   };
-  const longest = evidenceData.heads.map((head, number) => Math.max(...head.map((word) => width(word + "  ", "600 12px")),
-    ...matrix.rows.map((row) => (row.found.has(number) ? cellWidth(row.element.cells[number + 1]) : 0))));
+  const wordWidth = (text) => Math.max(...text.split(/(?<=-)|\s+/).map((word) => width(word, "600 12px")));
+  const widest = (measure, least) => evidenceData.heads.map((head, number) => Math.max(...head.map(least),
+    ...matrix.rows.map((row) => (row.found.has(number) ? measure(row.element.cells[number + 1]) : 0))));
+  const longest = widest(cellWidth, (word) => width(word + "  ", "600 12px"));
+  matrix.least = widest((cell) => wordWidth(cell.textContent), wordWidth).map((pixels) => Math.ceil(pixels) + 12);
   matrix.columns.replaceChildren(el("col"), ...longest.map(() => el("col")));
   const most = width("EQUAL 0.00 ", "600 12px") + width("+KINK", "10px");  // what is longer, and rare, goes on in the next line
   matrix.widths = longest.map((pixels) => Math.ceil(Math.min(pixels, most)) + 12);
-  [...matrix.columns.children].forEach((column, place) => { column.style.width = place ? matrix.widths[place - 1] + "px" : ""; });
+}
+
+function squeeze() {
+  // What is shown gets the widths that it asks for, or where the place is narrower less, but no less than its words need.
+  const box = matrix.table.parentNode, shown = [...matrix.head.cells].slice(1).map((cell) => !cell.hidden);
+  const sum = (widths) => widths.reduce((all, one, head) => all + (shown[head] ? one : 0), 0);
+  const first = parseFloat(getComputedStyle(box).getPropertyValue("--first")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const within = (most) => matrix.widths.map((one, head) => Math.min(one, Math.max(most, matrix.least[head])));
+  let most = Math.max(...matrix.widths);
+  const least = Math.min(...matrix.least);
+  while (most > least && sum(within(most)) > box.clientWidth - first) { most -= 1; }
+  const widths = within(most);
+  [...matrix.columns.children].forEach((column, place) => { column.style.width = place ? widths[place - 1] + "px" : ""; });
+  matrix.table.style.width = "calc(var(--first) + " + sum(widths) + "px)";
 }
 
 function textWidth() {
@@ -250,9 +268,8 @@ function filterRows() {
       const cell = line.cells[head + 1];
       if (cell.hidden === shown) { cell.hidden = !shown; }
     });
-    const width = matrix.widths.reduce((sum, one, head) => sum + (heads[head] ? one : 0), 0);
-    matrix.table.style.width = "calc(var(--first) + " + width + "px)";
     hide(matrix.head);
+    squeeze();
     [...matrix.columns.children].slice(1).forEach((column, head) => { column.hidden = !heads[head]; });
     matrix.rows.forEach((row) => hide(row.element));
   }
@@ -378,4 +395,5 @@ function startMatrix() {
       + "The number beside a verdict is the largest r."));
   box.hidden = false;
   makeRows();
+  new ResizeObserver(squeeze).observe(matrix.table.parentNode);
 }

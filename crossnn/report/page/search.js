@@ -44,14 +44,22 @@ function searchIndex() {
   });
   if (evidenceData) {
     const { specs } = evidenceData;
+    const differences = new Map();
     specs.forEach((spec, number) => {
       const calls = (spec.native ? spec.native.rows.map((row) => row[1]) : []).join(" ");
       add(spec.name, [spec.kind, calls].filter(Boolean).join(": "), "specification", () => go({ spec: spec.name }), [],
         spec.accuracy ? "accuracy" : "");
-      for (const id of knownOf(number)) {
-        add(id.known, spec.name + ": " + id.message, "known difference", () => go({ spec: spec.name, backend: id.backend, known: id.known }));
+      for (const one of knownOf(number)) {
+        const met = differences.get(one.known);
+        if (met) { met.names.push(spec.name); } else { differences.set(one.known, { ...one, names: [spec.name] }); }
       }
     });
+    for (const { known, backend, message, names } of differences.values()) {
+      // One of several specifications leads to the rows of the matrix that it is met in.
+      const wanted = names.length > 1 ? { find: known } : { spec: names[0], backend, known };
+      add(known, names.slice(0, 6).join(", ") + (names.length > 6 ? " and " + (names.length - 6) + " more" : "") + ": " + message,
+        "known difference", () => go(wanted), [], names.join(" "));
+    }
   }
   document.querySelectorAll("main section[id], main details[id]").forEach((place) => {
     const title = place.querySelector("h1, h2, h3");
@@ -67,6 +75,9 @@ function searchIndex() {
 function goTo(id) {
   if (location.hash !== "#" + id) { history.pushState(null, "", "#" + id); }
   follow();
+  const start = byId(id).querySelector("summary, h1, h2");  // from here the Tab key goes on
+  if (start.tagName !== "SUMMARY") { start.tabIndex = -1; }
+  start.focus({ preventScroll: true });
 }
 
 function snippet(entry, wanted) {
@@ -115,7 +126,7 @@ function startSearch() {
   });
   let shown = [], at = -1;
   const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
-  const choose = (number) => { const entry = shown[number]; if (entry) { close(); input.blur(); entry.open(); } };
+  const choose = (number) => { const entry = shown[number]; if (entry) { close(); entry.open(); } };  // a dialog that closes comes back to the box
   const mark = (number) => {
     at = number;
     [...list.children].forEach((item, place) => item.setAttribute("aria-selected", String(place === at)));

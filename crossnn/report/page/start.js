@@ -66,6 +66,7 @@ function startSections() {
 async function start() {
   startTheme();
   startTables(document);
+  startFitting(document);
   startFolds();
   startSections();
   startEvidence();

@@ -31,7 +31,8 @@ const LONG = 28;  // as in document.py
 
 const UNITS = { us: 1e-6, ms: 1e-3, s: 1, "": 1 };
 
-function sortKey(text) {
+function sortKey(written) {
+  const text = written.replace(/(\d),(?=\d{3}\b)/g, "$1");
   const found = /^([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?: (us|ms|s)\b)?/i.exec(text);
   return found ? Number(found[1]) * UNITS[found[2] || ""] : text === "never" ? Infinity : NaN;
 }
@@ -89,7 +90,8 @@ function makeTable(caption, heads, rows) {
       const long = typeof cell === "string" && cell.length > LONG ? el("span", { class: "long" }, cell) : cell;
       return column ? el("td", {}, long) : el("th", { scope: "row" }, long);
     })))));
-  const box = el("div", { class: "table" }, el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption }, table));
+  const box = el("div", { class: "table" }, el("div", { class: "wide" }, table));
   equip(table);
+  startFitting(box);
   return box;
 }
