@@ -46,6 +46,7 @@ def opened(
 ) -> Opened:
     """What the call makes. Keras's losses take the target first; their arguments are exchanged here."""
     keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)  # in which a layer computes
     if own.is_own(text):
         found = own.load(text)
         made = own.made(text, found)

@@ -51,6 +51,8 @@ CHANGES: tuple[tuple[Line, Line, int, str], ...] = (
     (record("EQUAL", 3), record("EQUAL", 12), 0, "0 verdicts, 0 sizes and 0 findings"),
     (record("EQUAL", 3), record("FORMULA", 1e5), 1, "verdict: elu  torch eager native float32 cpu: EQUAL -> FORMULA"),
     (record("EQUAL", 3), record("ERROR"), 1, "1 verdicts"),
+    (record("EQUAL", 3), record("NOT-RUN"), 1, "in the first run alone: elu  torch eager native float32 cpu"),
+    (record("NOT-RUN"), record("EQUAL", 3), 0, "NOT-RUN -> EQUAL"),
     (record("KNOWN", 1e6), record("EQUAL", 2), 0, "KNOWN -> EQUAL"),
     (record("KNOWN", 1e6), record("KNOWN", 5e6), 0, "KNOWN r = 1e+06 -> KNOWN r = 5e+06"),
     (record("EQUAL", 3), record("EQUAL", 50), 0, "EQUAL r = 3 -> EQUAL r = 50"),
@@ -85,6 +87,20 @@ def test_what_one_run_alone_has_is_named(tmp_path: Path) -> None:
     done = compare(tmp_path, [record("EQUAL", 1)], [other, Record(**{**_fields(other), "backend": "jax"})])
     assert done.exit_code == 0
     assert "only in the second run: elu  jax eager native float32 cpu" in done.output
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--subset",), 0)])
+def test_what_is_judged_no_more_is_lost(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    both = [record("EQUAL", 1), Record(**{**_fields(record("EQUAL", 1)), "backend": "jax"})]
+    done = compare(tmp_path, both, both[:1], *words)
+    assert done.exit_code == code
+    assert ("judged or timed in the first run alone: elu  jax" in done.output) == bool(code)
+
+
+def test_runs_of_different_things_are_refused(tmp_path: Path) -> None:
+    done = compare(tmp_path, [record("EQUAL", 1)], [Record(**{**_fields(record("EQUAL", 1)), "spec": "relu"})])
+    assert done.exit_code == 2
+    assert "have nothing in common" in done.output
 
 
 def _fields(one: Record) -> dict[str, Any]:

@@ -410,7 +410,7 @@ REFUSALS = [
     (["mine_to_identify:failing"], "not today"),
     (["mine_to_identify:lossy"], "must return"),
     (["mine_to_identify:soft(3)"], "without arguments"),
-    (["torch.optim.Adam", "--kind", "optimizer"], "--kind"),
+    (["torch.optim.Adam", "--kind", "loss"], "--kind"),
 ]
 
 

@@ -608,6 +608,14 @@ def test_pictures_of_accuracy_have_titled_axes() -> None:
     )
 
 
+def test_a_run_without_a_finished_cell_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").touch()
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 3
+    assert "holds no finished cell" in result.output
+    assert (tmp_path / "report.html").exists()
+
+
 def test_runs_beside_are_joined(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "times"
     timing(other, TIMES)

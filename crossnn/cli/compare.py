@@ -16,21 +16,22 @@ MOST = 40
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path), metavar="RUN")
 @click.argument("after", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--subset", is_flag=True, help="The second run may cover less: what it did not judge is no regression.")
 @json_option
 @click.pass_context
-def compare(ctx: click.Context, before: Path, after: Path, json_file: str | None) -> None:
+def compare(ctx: click.Context, before: Path, after: Path, subset: bool, json_file: str | None) -> None:
     """Say what changed from the first run folder to the second: verdicts, sizes of errors, accuracy, defaults of the
     frameworks, and times beyond their intervals.
 
-    Exit code 1 where something fails that did not fail before, became slower or less accurate, or has another default;
-    0 otherwise.
+    Exit code 1 where something fails that did not fail before, became slower or less accurate, has another default, or
+    was judged or timed in the first run alone; 0 otherwise.
     """
     from crossnn.errors import CrossnnError
     from crossnn.report.compare import CLOSE, compare_runs, document, spread, times_table
 
-    found = compare_runs(before, after)
-    if not found.common and not (found.only_before or found.only_after):
-        raise CrossnnError(f"{before} and {after} hold nothing that can be compared")
+    found = compare_runs(before, after, subset=subset)
+    if not found.common:
+        raise CrossnnError(f"{before} and {after} have nothing in common: compare runs of the same specifications")
     if json_file:
         write_json(json_file, document(found))
         if json_file == "-":
@@ -48,7 +49,8 @@ def compare(ctx: click.Context, before: Path, after: Path, json_file: str | None
     if changed:
         table = times_table(changed[:MOST])
         click.echo(plain_table(table.headers, table.rows))
-    _only("only in the first run", found.only_before)
+    _only("judged or timed in the first run alone", found.lost)
+    _only("only in the first run", [one for one in found.only_before if one not in set(found.lost)])
     _only("only in the second run", found.only_after)
     slower, faster = (sum(one.says == word for one in changed) for word in ("slower", "faster"))
     click.echo(

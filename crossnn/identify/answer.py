@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from crossnn.identify.function_judged import Judged as FunctionJudged
+from crossnn.adapter import Opened
 from crossnn.identify.names import Source
-from crossnn.identify.optimizer_judged import Judged
-from crossnn.identify.result import Identified, Same, Value, worst_of
+from crossnn.identify.result import Identified, Parting, Quantity, Same, Value, worst_of
 
 
-def agrees(judged: Judged | FunctionJudged) -> bool:
+class Tried(Protocol):
+    """A fit beside the oracle, of whatever kind."""
+
+    @property
+    def opened(self) -> Opened: ...
+
+    @property
+    def fit(self) -> Any: ...
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]: ...
+
+    @property
+    def first(self) -> Parting | None: ...
+
+
+def agrees(judged: Tried) -> bool:
     """Whether the oracle agrees apart from registered differences; where the search saw another one, one of these."""
     explained = all(one.explained for one in judged.quantities)
     return explained and (judged.fit.same or any(one.known for one in judged.quantities))
 
 
 def answer_of(
-    judged: Judged | FunctionJudged, matched: bool, theirs: Mapping[str, float], sources: Mapping[str, Source],
+    judged: Tried, matched: bool, theirs: Mapping[str, float], sources: Mapping[str, Source],
     equal: Iterable[Any], everywhere: Sequence[Any], *, undetermined: tuple[str, ...], notes: tuple[str, ...],
     slots: Mapping[str, str] | None = None, unexplained: tuple[str, ...] = (),
 ) -> Identified:  # fmt: skip
@@ -46,9 +61,7 @@ def answer_of(
     )
 
 
-def _others(
-    judged: Judged | FunctionJudged, theirs: Mapping[str, float], equal: Iterable[Any], everywhere: Sequence[Any]
-) -> list[Same]:
+def _others(judged: Tried, theirs: Mapping[str, float], equal: Iterable[Any], everywhere: Sequence[Any]) -> list[Same]:
     """Other specifications that are the same formula, each in its simplest convention, the simplest first."""
     found: dict[str, Same] = {}
     for fit in sorted(equal, key=lambda one: (one not in everywhere, one.candidate.simplicity)):

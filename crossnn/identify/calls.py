@@ -46,6 +46,8 @@ class Call:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name!r}: {_text(one)}' for name, one in value.items())}}}"
     return str(value) if isinstance(value, Call) else repr(value)
 
 
@@ -73,6 +75,9 @@ def _value(node: ast.expr, text: str, depth: int) -> Any:
             return -value
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return tuple(_value(part, text, depth + 1) for part in parts)
+        case ast.Dict(keys=keys, values=values) if all(isinstance(one, ast.Constant) for one in keys):
+            given = {one.value: value for one, value in zip(keys, values, strict=True) if isinstance(one, ast.Constant)}
+            return {name: _value(value, text, depth + 1) for name, value in given.items()}
         case ast.Name() | ast.Attribute():
             return Call(_dotted(node, text), called=False)
         case ast.Call(func=function, args=arguments, keywords=keywords) if all(one.arg for one in keywords):
@@ -118,6 +123,9 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, tuple | list):
             for place, one in enumerate(value):
                 add(f"{name}[{place}]", one)
+        elif isinstance(value, dict):
+            for key, one in value.items():
+                add(str(key) if isinstance(key, str) else f"{name}[{key}]", one)
         elif isinstance(value, Call):
             inner = value.name.rpartition(".")[2]
             for key, one in value.keywords.items():

@@ -1,4 +1,4 @@
-"""The answer for an activation, a loss or a regularizer: the nearest candidates before the oracle."""
+"""The answer for what is one function (an activation, a loss, a metric ...): the nearest before the oracle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from crossnn.adapter import Adapter, Opened
 from crossnn.identify import functions
 from crossnn.identify.answer import agrees, answer_of, free_knobs
 from crossnn.identify.function_judged import Judged
-from crossnn.identify.function_seen import READINGS, Seen
+from crossnn.identify.function_seen import READINGS, Seen, changes
+from crossnn.identify.functions import MEAN
 from crossnn.identify.names import constant
 from crossnn.identify.own import is_own
 from crossnn.identify.registered import bound_rows
@@ -38,10 +39,19 @@ def identify_function(adapter: Adapter, opened: Opened) -> Identified:
         )
         if fit.reading != READINGS[0]:
             notes.append(f"it is given {fit.reading}")
+    if opened.kind == "metric":
+        if fit.reduction == MEAN:
+            notes.append("it says something of each sample or class: the mean is left to the user")
+        if fit.reading != READINGS[0]:
+            notes.append(f"it is given {fit.reading}")
+    if matched is None and changes(adapter, opened, asked):
+        notes.append("it gives something else for the same arguments: it is random, or keeps a state")
+    if opened.kind == "constraint":
+        notes.append("seen on matrices, whose columns belong to one output each")
     if matched is None and fit.factor != 1:
         where = "everywhere" if fit.share == 1 else f"at {fit.share:.0%} of the numbers"
         notes.append(f"it is {number(fit.factor)} times the nearest {where}")
-    if not judged.differentiable:
+    if not judged.differentiable and opened.kind not in ("metric", "constraint"):
         more = "; the gradient of one written with torch, tensorflow or jax is judged too"
         notes.append(f"values alone: {adapter.name} does not differentiate it{more if adapter.name == 'numpy' else ''}")
     return answer_of(

@@ -1,4 +1,4 @@
-"""Candidates: every activation, loss and regularizer of the catalogue in every convention."""
+"""Candidates: every formula of a kind of the catalogue, such as all activations, in every convention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from crossnn.catalogue.build import default_knobs, knob_choices, record_row, used_params
 from crossnn.catalogue.load import load_catalogue
-from crossnn.catalogue.rows import VARIABLES, Formulated, Loss
+from crossnn.catalogue.rows import VARIABLES, Formulated, Loss, Metric
 from crossnn.formula.graph import Graph, shape_of
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.simplify import simplify
@@ -79,4 +79,6 @@ def domain_of(row: Formulated) -> Domain:
     """What its arguments are drawn from."""
     if isinstance(row, Loss):
         return (row.acts_on, row.prediction, row.target if not row.inputs else tuple(row.inputs))
+    if isinstance(row, Metric):
+        return (row.acts_on, row.prediction, row.target)
     return ()

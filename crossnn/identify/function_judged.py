@@ -1,8 +1,8 @@
-"""The verdict on an opened activation, loss or regularizer: with the inputs and tolerances of `crossnn check`."""
+"""The verdict on an opened activation, loss, regularizer, metric or constraint: as `crossnn check` judges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,11 @@ import numpy as np
 
 from crossnn.adapter import Adapter, Native, Opened
 from crossnn.catalogue.build import settings as settings_of
-from crossnn.catalogue.rows import Loss, Reduction
+from crossnn.catalogue.rows import Loss, Metric, Reduction
 from crossnn.formula.graph import map_tree
 from crossnn.formula.oracle import Exact
 from crossnn.identify.function_seen import Seen, given
-from crossnn.identify.functions import Fit
+from crossnn.identify.functions import MEAN, Fit
 from crossnn.identify.own import is_own
 from crossnn.identify.registered import explained, own_native
 from crossnn.identify.result import Parting, Quantity
@@ -54,8 +54,7 @@ class Judged:
     def subject(self) -> Subject:
         """As `check` draws it, for the row with these settings as its own."""
         row = self.fit.candidate.row
-        knobs: dict[str, Any] = {name: [value] for name, value in self.fit.candidate.knobs.items()}
-        settled = msgspec.structs.replace(row, params=self.hyper, knobs=knobs)
+        settled = msgspec.structs.replace(row, params=self.hyper, knobs=self._knobs)
         by = {"none": "mean", "mean of each sample": "mean", "sum of each sample": "batch_mean"}
         reduction = by.get(self.fit.reduction, self.fit.reduction)
         if not isinstance(row, Loss):
@@ -69,6 +68,8 @@ class Judged:
         """What was opened, in the terms of our subjects: a loss is the number of a batch."""
         if self.opened.kind == "regularizer":
             return Native(self.opened.native.call, self._of_parameter)
+        if self.opened.kind == "metric":
+            return Native(self.opened.native.call, self._of_metric)
         if self.opened.kind != "loss":
             return self.opened.native
         return Native(self.opened.native.call, self._of_batch)
@@ -77,26 +78,51 @@ class Judged:
         result = given(self.adapter, self.opened, arguments, self.fit.reading)
         return self.adapter.primitives["mean"](result) if self.fit.reduction in LEFT_TO_THE_USER else result
 
+    def _of_metric(self, *arguments: Any) -> Any:
+        result = given(self.adapter, self.opened, arguments, self.fit.reading)
+        one = np.ndim(result) and (self.fit.reduction == MEAN or np.shape(result) == (1,))
+        return self.adapter.primitives["mean"](result) if one else result
+
     def _of_parameter(self, w: Any) -> Any:
         return self.opened.native.function(w)
 
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """Every quantity with its verdict, at kinks none; a registered difference is recognised."""
-        found = []
-        values, references = self._values(self.native), self.subject.references("float64")
-        for name in self.subject.quantities:
-            if name in values:
-                value, reference = _without_kinks(self.subject, name, values[name], references[name])
-                one = judge(value, reference, "float64")
-                found.append(Quantity(name, one.verdict, one.r, one.digits, one.worst, "", one.message))
+        found = [*self._judged(self.subject), *(self._judged(self.one_class, "one class") if self.one_class else ())]
         row, call = self.fit.candidate.row, self.opened.native.call
         if is_own(call):  # which may be the framework's own
             own = own_native(self.adapter, row, self.subject.settings)
             if own is None:
                 return tuple(found)
             call = own.call
-        return explained(self.adapter, row, self.case, call, tuple(found), self.is_native)
+        known = explained(self.adapter, row, self.case, call, tuple(found), self.is_native)
+        if isinstance(row, Metric) and not self.fit.candidate.knobs and known == tuple(found):
+            # a registered difference at the usual numbers is one at others too
+            return explained(self.adapter, row, "default", call, known, self.is_native)
+        return known
+
+    def _judged(self, subject: Subject, case: str = "") -> Iterator[Quantity]:
+        values, references = self._values(self.native, subject), subject.references("float64")
+        for name in subject.quantities:
+            if name in values:
+                value, reference = _without_kinks(subject, name, values[name], references[name])
+                one = judge(value, reference, "float64")
+                shown = f"{name}, {case}" if case else name
+                yield Quantity(shown, one.verdict, one.r, one.digits, one.worst, "", one.message)
+
+    @cached_property
+    def one_class(self) -> Subject | None:
+        """Of a metric, the batch without variety."""
+        row = self.fit.candidate.row
+        if not isinstance(row, Metric):
+            return None
+        settled = msgspec.structs.replace(row, params=self.hyper, knobs=self._knobs)
+        return next(one for one in function_subjects(settled, 0) if one.case.startswith("one class"))
+
+    @property
+    def _knobs(self) -> dict[str, Any]:
+        return {name: [value] for name, value in self.fit.candidate.knobs.items()}
 
     def is_native(self) -> bool:
         """Whether it computes what the framework's own implementation computes, bit for bit; or nearly the formula."""
@@ -120,11 +146,12 @@ class Judged:
             return False
         return True
 
-    def _values(self, native: Native) -> Mapping[str, np.ndarray]:
+    def _values(self, native: Native, subject: Subject | None = None) -> Mapping[str, np.ndarray]:
+        subject = subject or self.subject
         if self.differentiable:
-            return subject_values(self.adapter, self.adapter.modes[0], self.subject, native)
-        forward, _ = native_functions(self.adapter, self.subject, native)
-        params, data = (map_tree(self.adapter.tensor, one) for one in (self.subject.params, self.subject.data))
+            return subject_values(self.adapter, self.adapter.modes[0], subject, native)
+        forward, _ = native_functions(self.adapter, subject, native)
+        params, data = (map_tree(self.adapter.tensor, one) for one in (subject.params, subject.data))
         return {name: np.array(self.adapter.array(value)) for name, value in forward(params, data).items()}
 
     @property

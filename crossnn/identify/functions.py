@@ -1,4 +1,4 @@
-"""Which activation, loss or regularizer of the catalogue a function computes: every convention, hyper-parameters found.
+"""Which formula of the catalogue a function computes, by its kind: every convention, hyper-parameters found.
 
 The oracle judges who is left (function_judged.py).
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.adapter import Adapter, Opened
-from crossnn.catalogue.rows import Activation, Loss, Regularizer
+from crossnn.catalogue.rows import Activation, Constraint, Loss, Metric, Regularizer
 from crossnn.errors import BackendError
 from crossnn.identify.agreement import MOST, SAME, agree
 from crossnn.identify.function_candidates import Arguments, Candidate, Settings, candidates, domain_of
@@ -23,9 +23,13 @@ from crossnn.identify.names import Source, all_choices, first_choices
 from crossnn.identify.own import is_own
 from crossnn.identify.visible import made_visible
 
-KINDS = (Activation.kind, Loss.kind, Regularizer.kind)
+KINDS = (Activation.kind, Loss.kind, Regularizer.kind, Metric.kind, Constraint.kind)
+MEAN = "mean"
+"""Of a metric that says something of every sample, and leaves the mean to the user."""
 REFINED, AT_ONCE = 16, 64
 """So many are refined, so many assignments tried."""
+NEARLY = 6.0
+"""Digits from which on a metric is not read in another way: a registered difference may be all."""
 MOSTLY, FEW = 0.7, 5
 """A factor is one at this share of the numbers, and if there are more than a few different ones."""
 
@@ -39,6 +43,7 @@ REDUCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "sum of each sample": lambda value: np.sum(value, axis=-1),
 }
 """What becomes of the values: names of reductions.py, and what is left to the user."""
+OF_KIND: Mapping[str, Sequence[str]] = {"loss": tuple(REDUCTIONS), "metric": ("none", MEAN)}
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,11 @@ def fits(adapter: Adapter, opened: Opened) -> tuple[Seen, Seen | None, list[Fit]
     other = made_visible(adapter, opened)
     visible = None if other is None else observe(adapter, other)
     found = _search(opened.kind, asked)
-    if not any(fit.same for fit in found) and opened.kind == "loss":
-        others = READINGS[1:] if is_own(opened.native.call) else READINGS[1:2]  # adapters put the prediction first
+    good = any(fit.same or (opened.kind == "metric" and fit.digits >= NEARLY) for fit in found)
+    if not good and opened.kind in OF_KIND:
+        others = READINGS[1:3] if is_own(opened.native.call) else READINGS[1:2]  # adapters put the prediction first
+        if opened.kind == "metric":
+            others = READINGS[2:] if is_own(opened.native.call) else READINGS[3:]
         again = observe(adapter, opened, others)
         asked = replace(asked, results={**asked.results, **again.results})
         if other is not None and visible is not None:
@@ -95,7 +103,7 @@ def fits(adapter: Adapter, opened: Opened) -> tuple[Seen, Seen | None, list[Fit]
                 f"{opened.native.call} makes an array of shape {result.shape} of shape {given}, as no {opened.kind} of "
                 "the catalogue does"
             )
-        raise BackendError(f"{opened.native.call} cannot be called here: {asked.refused}")
+        raise BackendError(asked.refused)
     found.sort(key=lambda fit: fit.key)
     if visible is None:
         return asked, None, [fit for fit in found if fit.same], [fit for fit in found if not fit.same]
@@ -128,7 +136,7 @@ def _best(candidate: Candidate, choices: Mapping[str, Sequence[Source]], seen: S
         for (domain, reading), results in seen.results.items():
             if domain != domain_of(candidate.row):
                 continue
-            for reduction in REDUCTIONS if candidate.row.kind == "loss" else ("none",):
+            for reduction in OF_KIND.get(candidate.row.kind, ("none",)):
                 fit = Fit(candidate, sources, reduction, reading, 0.0, False)
                 one = _compared(fit, results, seen.settings)
                 if one is not None and (best is None or (one.same, one.digits) > (best.same, best.digits)):
@@ -150,7 +158,10 @@ def _compared(fit: Fit, results: Sequence[tuple[Arguments, np.ndarray]], setting
     ours, theirs = [], []
     for arguments, result in results:
         value = fit.candidate.value(arguments, hyper)
-        value = REDUCTIONS[fit.reduction](value) if value.ndim else value
+        if fit.candidate.row.kind == "metric":
+            result = np.mean(result) if fit.reduction == MEAN and np.ndim(result) else result
+        else:
+            value = REDUCTIONS[fit.reduction](value) if value.ndim else value
         if np.shape(value) != result.shape and not (np.size(value) == result.size and fit.reduction == "none"):
             return None
         ours.append(np.ravel(value))

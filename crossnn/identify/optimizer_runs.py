@@ -87,6 +87,10 @@ def run_optimizer(opened: Opened, rate: float | None) -> Ran:
         raise BackendError(
             f"{opened.native.call} cannot take a step here: {type(refused).__name__}: {lines[0][:300]}"
         ) from refused
+    if not any(np.isfinite(values).any() for values in w.values()):
+        raise BackendError(
+            f"{opened.native.call} leaves no finite parameter after its first step, and nothing to compare"
+        )
     return Ran(w, slots, rates)
 
 

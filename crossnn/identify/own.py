@@ -84,8 +84,29 @@ def opened(
 ) -> Opened:  # fmt: skip
     """A user's function of tensors. Its settings are the numbers that it names: defaults of its arguments, constants
     of its module that it uses, and those written in it."""
+    found = _callable(text, found, kind)
     kind = kind_of(text, found, kind)
     settings = numbers(found) if settings is None else settings
     if kind == "optimizer":
         return Opened(kind, settings, Native(text, lambda params, hyper: Optimizer(text, found, tensor, array, params)))
-    return Opened(kind, settings, Native(text, lambda *given: tried(text, lambda: found(*given))))
+    return Opened(kind, settings, Native(text, lambda *given: tried(text, lambda: found(*map(_copy, given)))))
+
+
+def _copy(value: Any) -> Any:
+    """An array of which nothing is lost if the user's function writes into it."""
+    return np.array(value) if isinstance(value, np.ndarray) else value
+
+
+def _callable(text: str, found: Any, kind: str) -> Any:
+    """A class becomes an object of it, and a function without arguments what it makes; refuses what cannot be called
+    with arguments alone."""
+    if isinstance(found, type) or (not required(found) and not parameters_of(found)):
+        one = made(text, found)
+        if not callable(one):
+            raise BackendError(f"{text} makes {type(one).__name__}, which is no function")
+        found = one
+    wanted = [one.name for one in parameters_of(found)
+              if one.kind is Parameter.KEYWORD_ONLY and one.default is Parameter.empty]  # fmt: skip
+    if wanted:
+        raise BackendError(f"{text} needs {choices(wanted)} by name: give it a default")
+    return found

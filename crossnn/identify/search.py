@@ -10,12 +10,15 @@ import warnings
 
 from crossnn.adapter import Adapter, Opened
 from crossnn.errors import BackendError, choices
+from crossnn.identify.clippings import identify_clipping
 from crossnn.identify.function_answer import identify_function
 from crossnn.identify.functions import KINDS as FUNCTIONS
+from crossnn.identify.initializers import identify_initializer
 from crossnn.identify.optimizer_answer import identify_optimizer
 from crossnn.identify.result import Identified
+from crossnn.identify.schedule_answer import identify_schedule
 
-KINDS = ("optimizer", *FUNCTIONS)
+KINDS = ("optimizer", *FUNCTIONS, "schedule", "clipping", "initializer")
 
 
 def identify(adapter: Adapter, opened: Opened) -> Identified:
@@ -24,6 +27,12 @@ def identify(adapter: Adapter, opened: Opened) -> Identified:
         warnings.simplefilter("ignore")  # of inputs that a user would not choose
         if opened.kind == "optimizer":
             return identify_optimizer(adapter, opened)
+        if opened.kind == "schedule":
+            return identify_schedule(adapter, opened)
+        if opened.kind == "clipping":
+            return identify_clipping(adapter, opened)
+        if opened.kind == "initializer":
+            return identify_initializer(adapter, opened)
         if opened.kind in FUNCTIONS:
             return identify_function(adapter, opened)
     raise BackendError(f"{opened.native.call} is of kind {opened.kind!r}; identified are {choices(KINDS)}")

@@ -93,6 +93,8 @@ def _quantities(quantities: tuple[Quantity, ...]) -> str:
 def parting(first: Parting) -> str:
     """The step, the quantity, the element, both numbers and how far they are apart."""
     at = f"step {first.step}, {first.quantity}" if first.step else first.quantity
+    if "t" in first.inputs and not first.index:  # of a schedule, which counts the steps already taken
+        at = f"{first.quantity} after {first.step} steps"
     where = f", element {list(first.index)}" if first.index else ""
     if first.inputs:
         where += f" ({shown(first.inputs)})"

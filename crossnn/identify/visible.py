@@ -11,6 +11,7 @@ from typing import Any
 
 from crossnn.adapter import Adapter, Opened
 from crossnn.errors import CrossnnError
+from crossnn.identify import around
 from crossnn.identify.calls import Call, parse_call
 from crossnn.identify.names import KNOWN
 from crossnn.identify.own import is_own
@@ -24,7 +25,10 @@ def made_visible(adapter: Adapter, opened: Opened) -> Opened | None:
     """The call opened again with visible numbers; None where it has none, or refuses them."""
     if is_own(opened.native.call):
         return None
-    call = parse_call(opened.native.call)
+    try:
+        call = parse_call(opened.native.call)
+    except CrossnnError:  # an expression of calls, which an adapter binds
+        return None
     if any("[" in name for name in list(opened.settings)[: len(call.arguments)]):  # optax.chain and its like
         changed: Any = _nested(call)
     else:
@@ -34,7 +38,7 @@ def made_visible(adapter: Adapter, opened: Opened) -> Opened | None:
     if changed == call:
         return None
     try:
-        return adapter.opened(str(changed))
+        return around.opened(adapter, str(changed), opened.kind)
     except CrossnnError:
         return None
 

@@ -24,6 +24,7 @@ from crossnn.report.timing import title
 from crossnn.runs.cell import FAILURES, Record
 from crossnn.timing.results import LEAST_DIFFERENCE, Contest, Standing
 
+NOT_RUN = "NOT-RUN"
 CLOSE = 0.05
 """Ratios that differ by less agree."""
 
@@ -67,6 +68,8 @@ class Comparison:
     verdicts: list[tuple[str, str, str]]
     only_before: list[str]
     only_after: list[str]
+    lost: list[str]
+    """What the first run judged or timed and the second did not: nothing executed is no success."""
     machines: list[str]
     sizes: list[Changed] = field(default_factory=list)
     findings: list[Changed] = field(default_factory=list)
@@ -88,23 +91,29 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether anything is slower, less accurate, another default, or failed that did not fail before."""
+        """Whether anything is slower, less accurate, another default, failed that did not fail before, or is lost."""
         return (
-            any(one.says == "slower" for one in self.times)
+            bool(self.lost)
+            or any(one.says == "slower" for one in self.times)
             or any(new in FAILURES for _, _, new in self.verdicts)
             or any(one.worse for one in self.findings)
         )
 
 
-def compare_runs(before: Path, after: Path) -> Comparison:
+def compare_runs(before: Path, after: Path, *, subset: bool = False) -> Comparison:
+    """What changed; `subset`: the second run is meant to cover less, so nothing is lost."""
     old, new = read_run(before), read_run(after)
     times, only_old, only_new = _times(old.contests, new.contests)
-    verdicts, missing, added = _verdicts(old.records, new.records)
-    judged = len(_worst(old.records).keys() & _worst(new.records).keys())
+    first, second = _worst(old.records), _worst(new.records)
+    absent = [key for key in first if key not in second]
+    unjudged = [key for key in first if first[key] != NOT_RUN and second.get(key, NOT_RUN) == NOT_RUN]
     return Comparison(
-        times, verdicts, [*only_old, *missing], [*only_new, *added], _machines(old, new),
+        times,
+        [(key, first[key], second[key]) for key in first if key in second and first[key] != second[key]],
+        [*only_old, *absent], [*only_new, *(key for key in second if key not in first)],
+        [] if subset else [*only_old, *unjudged], _machines(old, new),
         sizes(old.records, new.records), findings(old.findings, new.findings),
-        judged, min(len(old.findings), len(new.findings)),
+        len(first.keys() & second.keys()), min(len(old.findings), len(new.findings)),
     )  # fmt: skip
 
 
@@ -128,14 +137,8 @@ def _times(old: Sequence[Contest], new: Sequence[Contest]) -> tuple[list[Change]
     )
 
 
-def _verdicts(old: Sequence[Record], new: Sequence[Record]) -> tuple[list[tuple[str, str, str]], list[str], list[str]]:
-    """The worst verdict of every cell where it changed; cells that one run alone has."""
-    first, second = _worst(old), _worst(new)
-    changed = [(key, first[key], second[key]) for key in first if key in second and first[key] != second[key]]
-    return changed, [key for key in first if key not in second], [key for key in second if key not in first]
-
-
 def _worst(records: Sequence[Record]) -> dict[str, str]:
+    """The worst verdict of every cell."""
     found: dict[str, str] = {}
     for one in records:
         key = f"{one.spec} {one.case} {one.backend} {one.mode} {one.implementation} {one.dtype} {one.device}"
@@ -201,6 +204,7 @@ def document(found: Comparison) -> dict[str, Any]:
             for one in changed
         ],
         "agreement": found.agreement,
+        "lost": found.lost,
         "only_before": found.only_before,
         "only_after": found.only_after,
     }  # fmt: skip
