@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Activation, Network, Optimizer, Row
+from crossnn.catalogue.rows import Activation, Formulated, Network, Optimizer, Row, Trained
 from crossnn.cli import main
 from crossnn.formula.grammar import parse
 from crossnn.parity.functions import function_subjects
@@ -20,6 +20,7 @@ from crossnn.power.judge import Court, judge_mutants
 from crossnn.power.mutants import Mutant, can_be_mutated, mutants, places
 from crossnn.power.operators import OPERATORS
 from crossnn.power.plan import power_cells
+from crossnn.power.reasons import BELOW, UNSHOWN
 from crossnn.power.site import Scope, sites
 from crossnn.report.document import to_markdown
 from crossnn.report.power import power_blocks, power_sentence, score
@@ -173,7 +174,7 @@ def verdict(name: str, key: str, text: str, rounds: bool = False) -> str:
         ("tanh", "formula", "tanh(x) + (x - stop_gradient(x))*1e-8", "killed"),
         ("relu", "formula", "where(x >= 0, x, 0)", "equivalent"),
         ("relu", "formula", "maximum(x, 0)", "equivalent"),
-        ("softsign", "formula", "x/(abs(-x) + 1)", "equivalent"),
+        ("leaky_relu", "formula", "where(x > 0, x, x*alpha)", "equivalent"),
         ("softmax", "let", ["powers = exp(x - max(x, axis=-1, keepdims=True))"], "equivalent"),
         ("softmax", "let", ["powers = exp(x)"], "killed"),
         ("mse", "formula", "(t - y)**2", "equivalent"),
@@ -191,6 +192,27 @@ def test_a_mutant_is_judged(name: str, key: str, value: object, expected: str) -
     if isinstance(changed, Activation):
         changed = msgspec.structs.replace(changed, definition="", derivative="")
     assert court(name).verdict(Mutant("by hand", key, "", str(value), changed))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "reason"),
+    [
+        # Flat at its end: what is wrong by d there makes d**2
+        ("warmup_cosine", "formula", "where(done < warmup, lr*done/warmup, end + (lr - end)*(1 + cos(pi*(minimum(done, "
+         "steps*(1 + 1e-8)) - warmup)/(steps - warmup)))/2)", BELOW),
+        # A step that no input is near enough to, and a case that only a smaller alpha has
+        ("smooth_l1", "formula", "where(a > beta*(1 + 1e-8), a - beta/2, e**2/(2*beta))", UNSHOWN),
+        ("celu", "let", ["n = where(x > 0, 0, x)/alpha",
+                         "m = where(x > -0.5, expm1(where(n > -0.5, n, 0)), exp(n) - 1)"], UNSHOWN),
+    ],
+)  # fmt: skip
+def test_it_is_said_why_a_mutant_survives(name: str, key: str, value: object, reason: str) -> None:
+    changed = msgspec.structs.replace(row(name), **{key: value})
+    if isinstance(changed, Formulated):
+        changed = msgspec.structs.replace(changed, definition="", derivative="")
+    verdict, why = court(name).verdict(Mutant("by hand", key, "", str(value), changed))
+    assert verdict == "survived"
+    assert reason in why
 
 
 def test_a_wrong_parameter_that_no_default_shows_is_not_equivalent() -> None:
@@ -242,10 +264,17 @@ def test_no_specification_raises_a_false_alarm(name: str) -> None:
     assert found.judged > 10
 
 
-def test_every_row_with_formulas_has_mutants() -> None:
+def test_every_row_with_formulas_or_steps_has_mutants() -> None:
     rows = load_catalogue().rows.values()
-    assert {one.kind for one in rows if not can_be_mutated(one)} == {"experiment", "study", "question"}
-    assert all(places(one) for one in rows if can_be_mutated(one) and not isinstance(one, Network))
+    not_formulas = {one.name for one in rows if not can_be_mutated(one) and one.kind != "question"}
+    assert not_formulas == {
+        "threshold-and",
+        "threshold-or",
+        "threshold-not",
+        "threshold-xor-product",
+        "threshold-xor-layers",
+    }  # no step is taken
+    assert all(places(one) for one in rows if can_be_mutated(one) and not isinstance(one, Network | Trained))
     cells = power_cells((), sample=10, alarm_seeds=2)
     assert len({cell.key for cell in cells}) == len(cells)
 
@@ -282,7 +311,7 @@ def test_the_command_measures_a_row_and_ends_with_0(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["digits-mlp"], "no formula of its own"), (["nosuch"], "nosuch"), (["relu", "--sample", "0"], "--sample")],
+    [(["threshold-and"], "nothing to be mutated"), (["nosuch"], "nosuch"), (["relu", "--sample", "0"], "--sample")],
 )
 def test_bad_input_is_a_message(arguments: list[str], words: str) -> None:
     result = CliRunner().invoke(main, ["power", *arguments])

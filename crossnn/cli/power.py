@@ -36,13 +36,16 @@ def power(
 ) -> None:  # fmt: skip
     """Measure the power of the checks: change every specification in every place, and count what is found.
 
-    NAME is a row of the catalogue with formulas, or a network; FILE.toml a file of your own. Without either, all are
-    taken. The exit code is 0 where at least 98% of the mutants that differ are found, and nothing is a false alarm.
+    NAME is a row of the catalogue with formulas, a network, or what is trained; FILE.toml a file of your own. Without
+    either, all are taken; of experiments and studies that differ in one setting, the first. Of formulas and networks a
+    part is changed, of trainings the loop, in a few steps. The exit code is 0 where at least 98% of the mutants that
+    differ are found, and nothing is a false alarm.
     """
     from crossnn.catalogue.load import load_catalogue
     from crossnn.cli.folder import folder_of
     from crossnn.cli.session import Outcome, conclude, run_into, show_failures
     from crossnn.power.plan import power_cells
+    from crossnn.power.reasons import discussion
     from crossnn.report.build import write_report
     from crossnn.report.document import plain_table
     from crossnn.report.power import (
@@ -84,6 +87,8 @@ def power(
     tables += [table for table in (survivors, alarm_table(found)) if table.rows]
     for table in tables:
         click.echo(f"{plain_table(table.headers, table.rows)}\n", err=to_stderr)
+    for meaning, number in discussion(found):
+        click.echo(f"{number} survived: {meaning}\n", err=to_stderr)
     left = sum(len(one.survivors) for one in found) - len(survivors.rows)
     if left > 0:
         click.echo(f"... and {left} more survivors (all are in {folder / journal.NAME})\n", err=to_stderr)

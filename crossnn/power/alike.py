@@ -4,6 +4,9 @@ A mutant that no check found is computed in arbitrary precision beside its origi
 on fresh ones, with other hyper-parameters and other sizes. Where everything agrees to 25 digits, values, gradients,
 updates and state, it is equivalent. Mutants that differ in rounding alone have the same exact value by construction:
 those are asked for the very same bits in float64.
+
+What is not equivalent survived, and it is said why: the inputs of the checks do not show it, or show less than rounding
+may make.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from crossnn.parity.paths import STEPS, Path
 from crossnn.parity.subject import Subject
 from crossnn.power.mutants import Mutant, drawn_params
 from crossnn.power.posed import Judged, posed, subjects
+from crossnn.power.reasons import UNSHOWN, beside_rounding
 from crossnn.runs.cell import Record
 
 FRESH = (101, 102)
@@ -58,16 +62,15 @@ class Alike:
         """(equivalent, why)."""
         if mutant.rounds:
             return self._bits(mutant)
-        largest, where = 0.0, ""
+        largest = 0.0
         for key, original, other in self._pairs(mutant):
             try:
                 found, quantity = self._difference(key, original, other)
             except CrossnnError as error:
                 return False, f"the oracle cannot decide: {error}"
-            if found > largest:
-                largest, where = found, f"{quantity} ({original.case}{', fresh inputs' if key[0] else ''})"
-            if largest > UNSEEN:
-                return False, f"differs by {largest:.1e} in {where}"
+            largest = max(largest, found)
+            if found > UNSEEN:
+                return False, f"differs by {found:.1e} in {quantity} ({self._unseen(key, original, other)})"
         if largest > 10.0**-AGREEMENT:
             return True, f"differs by {largest:.1e} at most, less than float64 can show"
         return True, "the same to 25 digits, on fresh inputs too"
@@ -91,8 +94,17 @@ class Alike:
             failed = [record.quantity for record in self.judge(stands) if record.failed]
             lost = failed or [name for name in changed if _lost(one[name], two[name])]
             if lost:
-                return False, f"rounded in {lost[0]} ({original.case}{', fresh inputs' if key[0] else ''})"
+                return False, f"rounded in {lost[0]} ({self._unseen(key, whole, other)})"
         return True, why
+
+    def _unseen(self, key: tuple[int, int], original: Judged, other: Judged) -> str:
+        """The case that shows a survivor, and why the checks do not."""
+        case = f"{original.case}, fresh inputs" if key[0] else original.case
+        stands = posed(original, other)
+        records = self.judge(stands) if stands is not None else []
+        if any(record.failed for record in records) and not any(record.failed for record in self.judge(original)):
+            return f"{case}: {UNSHOWN}"
+        return f"{case}: {beside_rounding(records)}"
 
     def _pairs(self, mutant: Mutant) -> Iterator[tuple[tuple[int, int], Judged, Judged]]:
         """The subjects of both that differ, and what they are called: those of the checks, then fresh ones."""

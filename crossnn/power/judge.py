@@ -1,8 +1,8 @@
-"""The mutants of one specification, each judged as a backend's formula would be: a pure function of a cell.
+"""The mutants of one row, each judged as a backend's formula or training would be: a pure function of a cell.
 
 The backend is NumPy: it computes the mutant, in float64, in every case of the row. The first verdict that fails kills;
 what cannot be built or run at all counts for nothing. A mutant that is not killed is shown to the oracle (alike.py):
-what computes the same is no mutant.
+what computes the same is no mutant. The mutants of trainings are mistakes in the loop around formulas (trainings.py).
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from collections.abc import Callable, Sequence
 from crossnn import registry
 from crossnn.adapter import Adapter
 from crossnn.catalogue.load import Catalogue, load_catalogue
-from crossnn.catalogue.rows import Row
-from crossnn.errors import CrossnnError
+from crossnn.catalogue.rows import Row, Trained
+from crossnn.errors import CrossnnError, UnavailableError
 from crossnn.parity import check
 from crossnn.power.alarms import alarms
 from crossnn.power.alike import Alike
-from crossnn.power.mutants import Mutant, mutants
+from crossnn.power.mutants import Mutant, drawn, mutants
 from crossnn.power.posed import Judged, posed, subjects
+from crossnn.power.trainings import Rehearsal
 from crossnn.runs.cell import ORACLE, Cell, Record
 from crossnn.runs.findings import Mutants, Survivor
+from crossnn.training.verdict import not_run
 
 BACKEND = "numpy"
 ALL = "all"
+
+Told = Mutant | Survivor
+"""What knows its operator, its place, and what stood and stands there."""
 
 
 def judge_mutants(cell: Cell) -> list[Mutants | Record]:
@@ -36,7 +41,10 @@ def judge_mutants(cell: Cell) -> list[Mutants | Record]:
     if cell.backend != ORACLE:
         return alarms(cell, row, began)
     most = None if cell.mode == ALL else int(cell.mode)
-    found = [(one, *verdict) for one, verdict in Court(row, catalogue, range(cell.seed + 1)).judged(most)]
+    try:
+        found = _found(row, catalogue, cell, most)
+    except UnavailableError as error:  # data that are not here
+        return [not_run(cell, row, str(error))]
     operators = {
         name: tuple(sum(1 for one, how, _ in found if one.operator == name and how in kinds) for kinds in _COUNTED)
         for name in dict.fromkeys(one.operator for one, _, _ in found)
@@ -54,10 +62,18 @@ def judge_mutants(cell: Cell) -> list[Mutants | Record]:
     ]  # fmt: skip
 
 
+def _found(row: Row, catalogue: Catalogue, cell: Cell, most: int | None) -> list[tuple[Told, str, str]]:
+    """(mutant, verdict, by what or why) for each that is judged."""
+    if isinstance(row, Trained):
+        rehearsal = Rehearsal(row, catalogue)
+        return [(one.told, *rehearsal.verdict(one)) for one in drawn(row, rehearsal.mutants, most)]
+    return [(one, *verdict) for one, verdict in Court(row, catalogue, range(cell.seed + 1)).judged(most)]
+
+
 _COUNTED = (("killed", "equivalent", "survived"), ("killed",), ("equivalent",))
 
 
-def _told(one: Mutant, why: str) -> Survivor:
+def _told(one: Told, why: str) -> Survivor:
     return Survivor(operator=one.operator, place=one.place, original=one.original, mutant=one.mutant, why=why)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 
-from crossnn.catalogue.rows import VARIABLES, Formulated, Layer, Loss, Network, Optimizer, Row, Schedule
+from crossnn.catalogue.rows import VARIABLES, Formulated, Layer, Loss, Network, Optimizer, Row, Schedule, Trained
 from crossnn.errors import CrossnnError
 from crossnn.formula.grammar import Formula, parse, parse_assignment
 from crossnn.parity.inputs import generator_for
@@ -73,11 +73,13 @@ def mutants(row: Row, most: int | None = None) -> list[Mutant]:
         found.setdefault((msgspec.json.encode(one.row)), one)
     found.pop(msgspec.json.encode(_alone(row)), None)
     every = list(found.values())
-    return every if most is None or len(every) <= most else _drawn(row, every, most)
+    return drawn(row, every, most)
 
 
 def can_be_mutated(row: Row) -> bool:
-    """Rows of formulas, and networks."""
+    """Rows of formulas, networks, and what is trained for a step or more."""
+    if isinstance(row, Trained):
+        return bool(getattr(row, "epochs", 1))
     return isinstance(row, Formulated | Layer | Optimizer | Network)
 
 
@@ -105,7 +107,20 @@ def _all(row: Row) -> Iterator[Mutant]:
                     yield Mutant(name, f"{place} at {site.span[0]}", site.original, new, place.put(row, text))
 
 
-def _drawn(row: Row, every: Sequence[Mutant], most: int) -> list[Mutant]:
+class HasOperator(Protocol):
+    """A mutant of any kind."""
+
+    @property
+    def operator(self) -> str: ...
+
+
+One = TypeVar("One", bound=HasOperator)
+
+
+def drawn(row: Row, every: Sequence[One], most: int | None) -> list[One]:
+    """So many mutants of a row, of each operator about as many as of the others; all without `most`."""
+    if most is None or len(every) <= most:
+        return list(every)
     generator = generator_for("mutants", row.name)
     order = generator.permutation(len(every))
     turns: dict[str, int] = {}

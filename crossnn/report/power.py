@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from crossnn.power.reasons import discussion
 from crossnn.report.document import Block, Heading, Table, Text
 from crossnn.runs.findings import Finding, Mutants, Survivor
 
@@ -19,7 +20,9 @@ LEGEND = (
     "such as shapes that do not fit, is no mutant. A mutant that no verdict finds is "
     "computed in arbitrary precision, on the inputs of the checks and on fresh ones: where everything agrees to 25 "
     "digits (or differs by less than float64 can show) it is equivalent, and counts for nothing. All others survive: "
-    "they are mistakes that the checks do not see. The score is killed/(made - equivalent)."
+    "they are mistakes that the checks do not see. The score is killed/(made - equivalent). Of trainings the loop is done "
+    "wrongly (stale gradients, step counts, masks, batches, schedules), a few steps each, judged by the verdict on "
+    "curves; survivors are trained again with 60 digits."
 )
 ALARMS = (
     "False alarms: the specifications as they are, on NumPy in every mode, in float64 and float32, with many seeds. "
@@ -42,6 +45,7 @@ def power_blocks(findings: Sequence[Finding]) -> list[Block]:
     if any(one.made for one in found):
         survivors = survivor_table(found, 400)
         blocks += [Heading(3, "Mistakes that the checks miss"), survivors if survivors.rows else Text("None.")]
+        blocks += [why_table(found)] if survivors.rows else []
         blocks += [Heading(3, "How mistakes are planted"), Text(LEGEND), kind_table(found), operator_table(found)]
         blocks += [Heading(3, "Changes that compute the same"), equivalent_table(found)]
     if any(one.judged for one in found):
@@ -116,6 +120,11 @@ def survivor_table(found: Sequence[Mutants], most: int) -> Table:
     """Every survivor by name, up to so many; those of one specification and one reason together."""
     rows = [_row(one.spec, each) for one in found for each in one.survivors]
     return Table(["specification", "operator", "place", "original", "mutant", "why it is another formula"], rows[:most])
+
+
+def why_table(found: Sequence[Mutants]) -> Table:
+    """How many survive for which reason."""
+    return Table(["survivors", "what that means"], [[str(number), said] for said, number in discussion(found)])
 
 
 def equivalent_table(found: Sequence[Mutants]) -> Table:
