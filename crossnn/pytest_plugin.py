@@ -12,13 +12,14 @@ Nothing but pytest is imported until one of them is used; suites that use neithe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from crossnn.ports.result import PortReport
+    from crossnn.ports.wanted import Wrt
 
 MARKER = "crossnn_backend"
 
@@ -39,6 +40,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): needs these crossnn backends; skipped where a framework is not installed"
     )
+    _check_options(config)
+
+
+def _check_options(config: pytest.Config) -> None:
+    """One usage error, before anything runs; nothing is imported where none of the options is used."""
+    seeds = config.getoption("--crossnn-seeds")
+    if seeds < 1:
+        raise pytest.UsageError(f"--crossnn-seeds: {seeds} given; give the number of seeds, 1 or more")
+    options = ("--crossnn-dtype", "--crossnn-backend", "--crossnn-require")
+    if not any(config.getoption(option) for option in options):
+        return
+    from crossnn import registry
+    from crossnn.errors import CrossnnError
+    from crossnn.ports.given import DTYPES, dtypes_of
+
+    for option in options:
+        given = _listed(config, option)
+        if config.getoption(option) and not given:
+            raise pytest.UsageError(f"{option}: nothing is named; give NAME,... or leave the option out")
+        try:
+            if option == "--crossnn-dtype":
+                dtypes_of(given or DTYPES)
+                continue
+            for name in given:
+                if name != "all" or option != "--crossnn-require":
+                    registry.find(name)
+        except CrossnnError as error:
+            raise pytest.UsageError(f"{option}: {error}") from error
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -57,17 +86,17 @@ def crossnn_parity(request: pytest.FixtureRequest) -> Callable[..., PortReport]:
     """
     config = request.config
 
-    def check(
-        ports: Mapping[str, Any], inputs: Any, wrt: Sequence[str] | None = None, **options: Any
-    ) -> PortReport:  # fmt: skip
+    def check(ports: Mapping[str, Any], inputs: Any, wrt: Wrt = None, **options: Any) -> PortReport:
         __tracebackhide__ = True
         from crossnn.ports.compare import compare_ports
+        from crossnn.ports.given import named_ports
         from crossnn.ports.result import PortParityError
 
         kept, reasons = {}, []
+        ports = named_ports(ports)
         first = options.get("reference", "numpy" if "numpy" in ports else next(iter(ports), ""))
         for name, given in ports.items():
-            backend = given[0] if isinstance(given, tuple) else name
+            backend = given[0] if isinstance(given, tuple) and len(given) == 2 else name
             reason = _absent(config, str(backend), chosen=name == first)
             if reason:
                 reasons.append(reason)
@@ -101,8 +130,6 @@ def _absent(config: pytest.Config, name: str, chosen: bool = False) -> str:
     only, required = _listed(config, "--crossnn-backend"), _listed(config, "--crossnn-require")
     problem = ""
     try:
-        for known in (*only, *(one for one in required if one != "all")):
-            registry.find(known)
         found = registry.find(name)
     except CrossnnError as error:
         problem = str(error)

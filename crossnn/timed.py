@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -93,12 +94,14 @@ def time(
     base: str = "",
     limit: float = 540.0,
 ) -> Timed:
-    """Time networks, layers, losses and optimizers, each backend in a process of its own, for at most `limit` seconds.
+    """Time networks, layers, losses and optimizers, each backend in a process of its own. When `limit` seconds are
+    over, nothing more is begun, and what was not ready is named; only the first rounds of what is are finished.
 
     The results are judged first: what is wrong has no time. `crossnn time --help` says what each argument means.
     """
     from crossnn.api import missing_backends
 
+    began = monotonic()
     own = _several(backends)
     given = _several(files)
     for name in _several(dtypes):
@@ -109,7 +112,7 @@ def time(
             raise CrossnnError(f"batch size {size}; give whole numbers from 1 on")
     if threads < 1:
         raise CrossnnError(f"threads is {threads}; give a whole number from 1 on")
-    if limit <= 0:
+    if not limit > 0:  # so written, NaN is refused too
         raise CrossnnError(f"limit is {limit:g}; give the seconds that all of it may take")
     missing = missing_backends(own)
     cells = time_plan(
@@ -121,7 +124,9 @@ def time(
     def keep(done: Done, results: list[Result]) -> None:
         entries.append(Entry(done, tuple(results)))
 
-    time_cells(cells, keep, limits=Limits(seconds=limit), watcher=_Quiet(), known={}, not_run=missing)
+    time_cells(
+        cells, keep, limits=Limits(seconds=limit - (monotonic() - began)), watcher=_Quiet(), known={}, not_run=missing
+    )
     found, absent = measured(entries)
     if not found:
         reasons = dict.fromkeys(f"{one.backend}: {one.message}" for one in absent)

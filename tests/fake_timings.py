@@ -36,6 +36,8 @@ def _answer(cell: Cell) -> list[Result]:
         return [Ceiling(backend=cell.backend, mode=cell.mode, dtype=cell.dtype, device=cell.device, threads=1,
                         flops=1e9, bandwidth={"65536": 1e9})]  # fmt: skip
     if number == 0:
+        if word == "compiles" and cell.backend == "numpy":
+            time.sleep(600)
         if word == "wrong" and cell.backend == "numpy":
             return [Prepared(**who, verdict="FORMULA", message="1 of 2 quantities are wrong: no time is taken")]
         return [Prepared(**who, verdict="EQUAL", first_seconds=0.5, flops=1e4, least_bytes=100)]

@@ -16,6 +16,8 @@ The first run, of commit 337746b: 60 of 60 found, 55 named rightly (92 %). Not n
 Two of the 55 have another name than their kind, one that their row accepts: 'swapped arguments' for the exchanged gates
 of an LSTM of one matrix a gate, 'reduction' for a gradient by hand not divided by the batch. No row has changed since.
 With its one mistake mended, each port agrees.
+
+Now all 60 are named rightly. That is no blind test: the recogniser was improved where it had failed here.
 """
 
 from __future__ import annotations

@@ -240,6 +240,26 @@ BAD = {
     "one side": ('[[claim]]\nid = "a"\nequal = ["x"]', "at least 2"),
     "too large": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\nshapes = { x = [64, 64, 64] }', "at most 4096"),
     "odd length": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\nshapes = { x = ["n+1"] }', "length"),
+    "no optimizer": ('[[claim]]\nid = "a"\nupdate = ["w = w - lr*g"]\nsame_as = "sdg"', "did you mean 'sgd'"),
+    "another kind": ('[[claim]]\nid = "a"\nupdate = ["w = w - lr*g"]\nsame_as = "relu"', "the activation of this name"),
+    "no knob": (
+        '[[claim]]\nid = "a"\nupdate = ["w = w - lr*g"]\nsame_as = "adam"\nknobs = { eps = "up" }',
+        "eps must be a number",
+    ),
+    "no hyper-parameter": (
+        '[[claim]]\nid = "a"\nupdate = ["w = w - lr*g*foo"]\nsame_as = "sgd"',
+        "'foo' is no hyper-parameter of sgd",
+    ),
+    "no number": ('[[claim]]\nid = "a"\nexpression = "2"\nprinted = "two"', "(a): printed: 'two' is no number"),
+    "free variable": ('[[claim]]\nid = "a"\nexpression = "x"\nprinted = "1"', "x has no value in 'x'"),
+    "too many numbers": ('[[claim]]\nid = "a"\nexpression = "2"\nprinted = [1, 2]', "2 numbers, but"),
+    "too many digits": (f'[[claim]]\nid = "a"\nexpression = "1/3"\nprinted = "0.{40 * "3"}"', "at most 30"),
+    "two variables": ('[[claim]]\nid = "a"\nupdate = ["w = w - lr*g"]\nconverges = "x*y"', "has 2 variables (x, y)"),
+    "no condition": ('[[claim]]\nid = "a"\nequal = ["x", "x"]\nwhere = "x"', "'x' is no condition"),
+    "infinite": (
+        '[[claim]]\nid = "a"\nupdate = ["w = w - lr*g"]\nsame_as = "sgd"\nparams = { lr = nan }',
+        "lr = nan; give a finite",
+    ),
     "two lines wrong": ('[[claim]]\nid = "a"\nequal = ["x(", "x"]\n[[claim]]\nid = "b"\nequal = ["y y", "x"]', "(b)"),
 }
 
@@ -255,6 +275,34 @@ def test_a_bad_sheet_is_one_message(name: str, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert part in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.toml"], "none.toml: no such file. Give the TOML file of a sheet, or 'lectures'"),
+        (["lecture"], "no such file; did you mean 'lectures'?"),
+        (["a.toml", "b.toml"], "the id 'c0' stands in a.toml and in b.toml"),
+        (["a.toml", "--json", "no/a"], "--json no/a: cannot be written (No such file or directory)"),
+        (["a.toml", "--html", "."], "--html .: cannot be written (Is a directory)"),
+        (["a.toml", "--html", "a.html", "--json", "a.html"], "both write a.html: give two files"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.toml", "b.toml"):
+        Path(sheet(tmp_path, {"equal": ["x", "x"]})).rename(name)
+    result = CliRunner().invoke(main, ["verify", *arguments])
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+def test_a_page_goes_to_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["verify", sheet(tmp_path, {"equal": ["x", "x"]}), "--html", "-"])
+    assert result.stdout.lstrip().lower().startswith("<!doctype html>")
+    assert not Path("-").exists()
 
 
 def toml(value: Any) -> str:

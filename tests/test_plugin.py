@@ -107,13 +107,42 @@ MARKED = """
         (["--crossnn-require=jax"], {"passed": 1, "errors": 1}, "not installed here: pip install 'crossnn[jax]' (--cr"),
         (["--crossnn-require=all"], {"passed": 1, "errors": 1}, "backend jax needs no_such_jax"),
         (["--crossnn-backend=torch"], {"skipped": 2}, "backend numpy is not among --crossnn-backend torch"),
-        (["--crossnn-backend=nunpy"], {"errors": 2}, "unknown backend 'nunpy'; did you mean 'numpy'"),
     ],
 )
 def test_markers_of_backends(suite: pytest.Pytester, options: list[str], outcomes: dict[str, int], says: str) -> None:
     found = run(suite, MARKED, "-rs", *options)
     found.assert_outcomes(**outcomes)
     assert says in found.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--crossnn-backend=nunpy", "--crossnn-backend: unknown backend 'nunpy'; did you mean 'numpy'"),
+        ("--crossnn-backend=all", "--crossnn-backend: unknown backend 'all'"),
+        ("--crossnn-require=torch,nunpy", "--crossnn-require: unknown backend 'nunpy'; did you mean 'numpy'"),
+        ("--crossnn-dtype=float23", "--crossnn-dtype: unknown dtype 'float23'; did you mean 'float32'"),
+        ("--crossnn-dtype=,", "--crossnn-dtype: nothing is named"),
+        ("--crossnn-seeds=0", "--crossnn-seeds: 0 given; give the number of seeds, 1 or more"),
+    ],
+)
+def test_a_bad_option_is_one_usage_error(suite: pytest.Pytester, option: str, says: str) -> None:
+    found = run(suite, MARKED, option)
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines([f"ERROR: {says}*"])
+    assert found.stdout.str() == ""
+
+
+def test_ports_that_are_no_dictionary_are_refused(suite: pytest.Pytester) -> None:
+    found = run(
+        suite,
+        """
+    def test_list(crossnn_parity):
+        crossnn_parity([right, inside], {"x": (4, 3)}, params=PARAMS)
+    """,
+    )
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["E *CrossnnError: ports is of type list; give *"])
 
 
 PARTLY = """

@@ -462,8 +462,190 @@ def _gated_turned(params: Any, x: Any) -> Any:
     return x.sum(-1, keepdims=True) * share * r + (1 - share) * np.tanh(n)
 
 
+def _hard_fifth(x: Any) -> Any:
+    return np.clip(0.2 * x + 0.5, 0, 1) * np.tanh(x)
+
+
+def _hard_sixth(x: Any) -> Any:
+    return np.clip((x + 3) / 6, 0, 1) * np.tanh(x)
+
+
+def _quick(params: Any, x: Any) -> Any:
+    h = x @ params["w"]
+    return h / (1 + np.exp(-1.702 * h))
+
+
+def _tanh_form(params: Any, x: Any) -> Any:
+    h = x @ params["w"]
+    return 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+
+
+def _kept(params: Any, x: Any) -> Any:
+    return np.maximum(x @ params["w"], 0) @ params["v"]
+
+
+def _dropped(params: Any, x: Any) -> Any:
+    h = np.maximum(x @ params["w"], 0)
+    mask = np.random.default_rng(0).random(h.shape) < 0.75
+    return np.where(mask, h / 0.75, 0) @ params["v"]
+
+
+def _to_space(x: Any) -> Any:
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+def _to_space_depth_first(x: Any) -> Any:
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w, c // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+def _adam(w: Any, g: Any, m: Any, v: Any) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    m_hat, v_hat = m / (1 - 0.9**4), v / (1 - 0.999**4)
+    return w - 0.01 * m_hat / (np.sqrt(v_hat) + 1e-6)
+
+
+def _adam_root(w: Any, g: Any, m: Any, v: Any) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    return w - 0.01 * np.sqrt(1 - 0.999**4) / (1 - 0.9**4) * m / (np.sqrt(v) + 1e-6)
+
+
+def _adam_uncorrected(w: Any, g: Any, m: Any, v: Any) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    return w - 0.01 * m / (np.sqrt(v) + 1e-6)
+
+
+def _adam_wider(w: Any, g: Any, m: Any, v: Any) -> Any:
+    m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+    m_hat, v_hat = m / (1 - 0.9**4), v / (1 - 0.99**4)
+    return w - 0.01 * m_hat / (np.sqrt(v_hat) + 1e-6)
+
+
+def _cell(params: Any, x: Any) -> Any:
+    r = 1 / (1 + np.exp(-(x @ params["r"])))
+    return np.tanh(x + r * (x @ params["u"]))
+
+
+def _cell_before(params: Any, x: Any) -> Any:
+    r = 1 / (1 + np.exp(-(x @ params["r"])))
+    return np.tanh(x + (r * x) @ params["u"])
+
+
+def _causal(x: Any) -> Any:
+    mask = np.tril(np.ones((len(x), len(x)), bool))
+    e = np.exp(np.where(mask, x @ x.T, -1e9))
+    return e / e.sum(-1, keepdims=True) @ x
+
+
+def _causal_turned(x: Any) -> Any:
+    mask = np.triu(np.ones((len(x), len(x)), bool))
+    e = np.exp(np.where(mask, x @ x.T, -1e9))
+    return e / e.sum(-1, keepdims=True) @ x
+
+
+def _scaled(params: Any, x: Any) -> Any:
+    e = np.exp((x @ params["w"]) @ x.T / np.sqrt(3))
+    return e / e.sum(-1, keepdims=True) @ x
+
+
+def _unscaled(params: Any, x: Any) -> Any:
+    e = np.exp((x @ params["w"]) @ x.T)
+    return e / e.sum(-1, keepdims=True) @ x
+
+
+def _layer_norm(x: Any) -> Any:
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+
+def _rms_norm(x: Any) -> Any:
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
+
+
+def _layer_norm_over_time(x: Any) -> Any:
+    return (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+
+
+def _residual(params: Any, x: Any) -> Any:
+    return x + np.tanh(x @ params["w"])
+
+
+def _no_residual(params: Any, x: Any) -> Any:
+    return np.tanh(x @ params["w"])
+
+
+def _biased(params: Any, x: Any) -> Any:
+    return np.maximum(x @ params["w"] + params["b"], 0)
+
+
+def _biased_late(params: Any, x: Any) -> Any:
+    return np.maximum(x @ params["w"], 0) + params["b"]
+
+
+def _turning(x: Any) -> Any:
+    a, b = x[:, 0::2], x[:, 1::2]
+    angle = np.outer(np.arange(len(x)), 0.5 ** np.arange(a.shape[1]))
+    return np.stack([a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle)], -1).reshape(x.shape)
+
+
+def _turning_halves(x: Any) -> Any:
+    a, b = np.split(x, 2, -1)
+    angle = np.outer(np.arange(len(x)), 0.5 ** np.arange(a.shape[1]))
+    return np.concatenate([a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle)], -1)
+
+
+def _turning_back(x: Any) -> Any:
+    a, b = x[:, 0::2], x[:, 1::2]
+    angle = np.outer(np.arange(len(x)), 0.5 ** np.arange(a.shape[1]))
+    return np.stack([a * np.cos(angle) + b * np.sin(angle), b * np.cos(angle) - a * np.sin(angle)], -1).reshape(x.shape)
+
+
+def _nesterov(w: Any, g: Any, u: Any) -> Any:
+    u = 0.9 * u + g
+    return w - 0.1 * (g + 0.9 * u)
+
+
+def _nesterov_stale(w: Any, g: Any, u: Any) -> Any:
+    step = g + 0.9 * u
+    u = 0.9 * u + g
+    return w - 0.1 * step
+
+
+def _scan(params: Any, x: Any) -> Any:
+    h = np.zeros((len(x), 3), x.dtype)
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] + h @ params["w"])
+    return h
+
+
+def _scan_from_the_end(params: Any, x: Any) -> Any:
+    h = np.zeros((len(x), 3), x.dtype)
+    for t in reversed(range(x.shape[1])):
+        h = np.tanh(x[:, t] + h @ params["w"])
+    return h
+
+
+def _scan_from_ones(params: Any, x: Any) -> Any:
+    h = np.ones((len(x), 3), x.dtype)
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] + h @ params["w"])
+    return h
+
+
+def _smooth_relu(params: Any, x: Any) -> Any:
+    return np.maximum(x @ params["w"], 0) @ params["v"]
+
+
+def _smooth_softplus(params: Any, x: Any) -> Any:
+    return np.log1p(np.exp(x @ params["w"])) @ params["v"]
+
+
 LOSS = {"logits": np.array([[0.5, -1.0, 2.0, 0.25], [1.5, 0.75, -0.5, 0.0]]), "y": np.array([2, 1])}
 GATED = {"w": np.linspace(-1, 1, 18).reshape(3, 6) ** 3, "b": np.linspace(0.5, -0.25, 6)}
+FEED = {"w": (3, 5), "v": (5, 2)}
+SQUARE = {"w": (3, 3), "r": (3, 3), "u": (3, 3)}
+MANY = np.linspace(-3, 3, 24).reshape(6, 4)[:, ::-1] ** 3 / 9
+STATE = {"w": (6,), "g": (6,), "m": (6,), "v": np.linspace(0.5, 2, 6)}
 MORE_CAUSES: dict[str, tuple[Any, Any, Any, Any, str]] = {
     "heads that are read as width x heads": (
         lambda params, x: _heads(x, params["w"], 2, 4, (0, 1, 2)),
@@ -478,6 +660,28 @@ MORE_CAUSES: dict[str, tuple[Any, Any, Any, Any, str]] = {
     "positions from 1": (_placed, _placed_from_one, {"x": np.stack([X, -X])}, None, "off-by-one step"),
     "a constant in a class": (_leaky, _leaky_class, {"x": X}, None, "activation slope"),
     "a gate of parameters": (_gated, _gated_turned, {"x": X}, GATED, "swapped gates"),
+    "a slope in a hard sigmoid": (_hard_fifth, _hard_sixth, {"x": MANY}, None, "activation slope"),
+    "one form of gelu for another": (_quick, _tanh_form, {"x": X}, FEED, "approximate gelu"),
+    "a fixed mask of dropout": (_kept, _dropped, {"x": X}, FEED, "training or inference"),
+    "depth before blocks": (_to_space, _to_space_depth_first, {"x": (1, 2, 2, 8)}, None, "channel order"),
+    "epsilon beside the uncorrected root": (_adam, _adam_root, STATE, None, "epsilon"),
+    "no bias correction": (_adam, _adam_uncorrected, STATE, None, "bias correction"),
+    "another beta and its complement": (_adam, _adam_wider, STATE, None, "constant"),
+    "a reset gate before the product": (_cell, _cell_before, {"x": X}, SQUARE, "reset gate"),
+    "a mask of the other triangle": (_causal, _causal_turned, {"x": MANY}, None, "mask"),
+    "scores without a scale": (_scaled, _unscaled, {"x": X}, SQUARE, "factor"),
+    "a mean that is not subtracted": (_layer_norm, _rms_norm, {"x": MANY}, None, "missing step"),
+    "mean and variance over another axis": (
+        _layer_norm, _layer_norm_over_time, {"x": (2, 4, 3)}, None, "axis",
+    ),
+    "no residual": (_residual, _no_residual, {"x": X}, SQUARE, "missing term"),
+    "a bias behind the activation": (_biased, _biased_late, {"x": X}, {**SQUARE, "b": (3,)}, "order of steps"),
+    "pairs in two halves": (_turning, _turning_halves, {"x": (4, 6)}, None, "channel order"),
+    "an angle with the other sign": (_turning, _turning_back, {"x": (4, 6)}, None, "sign"),
+    "a stale state": (_nesterov, _nesterov_stale, {"w": (5,), "g": (5,), "u": (5,)}, None, "order of steps"),
+    "time from the end": (_scan, _scan_from_the_end, {"x": (2, 4, 3)}, SQUARE, "direction"),
+    "another initial state": (_scan, _scan_from_ones, {"x": (2, 4, 3)}, SQUARE, "initial state"),
+    "another activation": (_smooth_relu, _smooth_softplus, {"x": X}, FEED, "another activation"),
 }  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_rounds_end_when_every_median_is_known() -> None:
 
 def test_what_stays_unsteady_is_timed_until_the_time_is_up() -> None:
     began = time.monotonic()
-    run = Run(cells("unsteady", ("torch", "numpy")), Limits(seconds=3, timeout=20))
+    run = Run(cells("unsteady", ("torch", "numpy")), Limits(seconds=12, timeout=20))
     assert QUIET.least_rounds < len(run.visits("numpy")) <= Limits.most_rounds
     assert time.monotonic() - began < 20
 
@@ -175,11 +175,29 @@ def test_resuming_takes_up_where_it_stopped(log: Path) -> None:
     assert [one.round for one in rest.visits("numpy")] == [6, 7, 8, 9, 10], "rounds are never mixed"
 
 
-def test_contests_for_which_there_was_no_time_say_so() -> None:
-    run = Run([*cells("unsteady", ("torch",)), *cells("steady", ("torch",))], Limits(seconds=0.5, timeout=20))
-    (late,) = [done for done, _ in run.entries if done.status == "not-run"]
-    assert late.cell.spec == "steady"
-    assert "--resume" in late.message
+def test_when_time_is_up_nothing_is_begun_what_starts_is_ended_and_all_of_it_is_named() -> None:
+    began = time.monotonic()
+    work = [*cells("unsteady"), *cells("steady", ("torch",))]
+    run = Run(work, Limits(seconds=0.2, timeout=600))
+    assert time.monotonic() - began < 5, "a process was waited for"
+    assert [(done.cell, done.status) for done, _ in run.entries] == [(cell, "not-run") for cell in work]
+    assert [done.message for done, _ in run.entries] == [rounds.CUT_OFF, *[rounds.TIME_UP] * 3]
+
+
+def test_a_contender_that_prepares_for_too_long_is_ended_when_time_is_up() -> None:
+    began = time.monotonic()
+    run = Run(cells("compiles", ("torch", "numpy", "jax")), Limits(seconds=8, timeout=600))
+    assert time.monotonic() - began < 20
+    assert {done.cell.backend: done.message for done, _ in run.entries if done.status == "not-run"} == {
+        "numpy": rounds.CUT_OFF, "jax": rounds.TIME_UP,
+    }  # fmt: skip
+    assert len(run.visits("torch")) == QUIET.least_rounds, "the rounds that are owed are run"
+
+
+def test_a_resumed_contest_without_time_keeps_what_it_has(log: Path) -> None:
+    found, _ = Run(cells("unsteady", ("torch",)), Limits(seconds=60, most_rounds=5, timeout=20)).found()
+    again = Run(cells("unsteady", ("torch",)), Limits(seconds=0, timeout=20), known=found)
+    assert not again.entries
 
 
 def test_a_disturbed_visit_is_discarded_counted_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

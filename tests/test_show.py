@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from crossnn import registry
 from crossnn.catalogue.build import formula_graph, knob_choices
 from crossnn.catalogue.example import SHOWABLE, Example, example
 from crossnn.catalogue.load import load_catalogue
@@ -157,6 +160,51 @@ def test_the_parameters_shown_are_those_chosen(name: str, setting: str, expected
     assert f"  parameters  {expected}\n" in show(name, "--knob", setting)
 
 
+def test_everything_that_is_asked_for_is_shown() -> None:
+    text = show("softplus", "--latex", "--gradient", "--graph", "--backend", "numpy")
+    places = [text.index(f"{line}\n") for line in ("LaTeX of softplus", "graph", "code for numpy")]
+    assert places == sorted(places)
+    assert r"f(x) = " in text[: places[1]]
+    assert "as recorded" in text[places[1] : places[2]]
+    assert "def softplus_gradient(x):" in text[places[2] :]
+    assert "def softplus_gradient(x):" in show("softplus", "--latex", "--gradient")
+    assert "code for numpy" in show("softplus", "--latex", "--derivation", "--backend", "numpy")
+
+
+def test_a_framework_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(registry, "BUILT_IN", {
+        "numpy": BUILT_IN["numpy"],
+        "torch": replace(BUILT_IN["torch"], needs=("no_such_torch",)),
+    })  # fmt: skip
+    left_out = "not shown: torch, which needs no_such_torch, not installed here: pip install 'crossnn[torch]'"
+    assert show("relu", "--side-by-side").splitlines()[-1] == left_out
+    assert show("relu", "--standalone", str(tmp_path / "files")).splitlines()[-1] == left_out
+    assert "torch" not in show("relu", "--side-by-side", "--backend", "numpy")
+
+
+NOISY = """
+import os, sys
+from crossnn.cli.quiet import quiet
+from crossnn.errors import CrossnnError
+try:
+    with quiet():
+        os.write(2, b"a log line")
+        {body}
+except Exception:
+    pass
+os.write(2, b"after")
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("pass", "after"), ("raise CrossnnError('known')", "after"), ("raise ValueError", "a log lineafter")],
+)
+def test_what_frameworks_log_is_kept_unless_something_fails(body: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", NOISY.format(body=body)], capture_output=True, text=True, check=True)
+    assert done.stderr == said
+
+
 def test_rows_of_a_file_are_shown(tmp_path: Any) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[swish]\nkind = "activation"\nformula = "x/(1 + exp(-x))"\n', "utf-8")
@@ -187,6 +235,10 @@ def test_rows_of_a_file_are_shown(tmp_path: Any) -> None:
         (["conv2d", "--knob", "filters=2.5"], "conv2d with filters = 2.5: filters = 2.5; a length is a whole number"),
         (["dropout", "--knob", "rate=2"], "dropout with rate = 2: rate = 2: keeps with probability 1 - rate = -1"),
         (["no/such/file.toml"], "cannot be read"),
+        (["relu", "--at", "x=1", "--at", "x=2"], "--at gives x 2 values; give one"),
+        (["adam", "--knob", "lr=1", "--knob", "lr=2"], "--knob gives lr 2 values; give one"),
+        (["relu", "--picture", "relu.png"], "an SVG is written; name a file that ends in .svg"),
+        (["relu", "--picture", "relu.svg", "--backend", "numpy"], "leave --backend out"),
     ],
 )
 def test_refusals_say_what_to_do(arguments: list[str], message: str) -> None:

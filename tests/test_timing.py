@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,13 @@ from crossnn.parity.judge import judge
 from crossnn.runs.cell import Cell, Timed
 from crossnn.runs.journal import Journal
 from crossnn.runs.timed import Ceiling, Prepared, Visit
+from crossnn.timing import rounds
 from crossnn.timing.contender import contender_of
 from crossnn.timing.guard import Moment, disturbed, foreign
 from crossnn.timing.phases import PHASES, work_of
 from crossnn.timing.plan import time_plan
 from crossnn.timing.results import Measured, contests, least_seconds, median_interval, overheads, ratio
+from crossnn.timing.rounds import Limits
 from crossnn.timing.visit import inner_calls, visit
 from crossnn.timing.work import TURNS, labelled
 
@@ -303,13 +307,21 @@ def test_short_calls_are_counted_together() -> None:
 # The command
 
 
+@pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is up late, and there are no more rounds than must be: on a busy machine as on a quiet one."""
+    monkeypatch.setattr(rounds, "Limits", partial(rounds.Limits, most_rounds=Limits.least_rounds))
+    monkeypatch.setattr(rounds, "disturbed", lambda cores, slower: False)
+
+
 def run_time(*arguments: str) -> Any:
     return CliRunner().invoke(main, ["time", *arguments])
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_the_command_writes_a_run_that_can_be_reported_resumed_and_compared(tmp_path: Path) -> None:
     folder, document = tmp_path / "run", tmp_path / "found.json"
-    arguments = ["relu", "--backend", "numpy", "--phase", "forward", "--limit", "8"]
+    arguments = ["relu", "--backend", "numpy", "--phase", "forward", "--limit", "100"]
     done = run_time(*arguments, "--out", str(folder), "--json", str(document))
     assert done.exit_code == 0, done.output
     assert "relu, forward, batch 64, float32, cpu, 1 thread" in done.output
@@ -332,6 +344,8 @@ def test_the_command_writes_a_run_that_can_be_reported_resumed_and_compared(tmp_
         (["relu", "--batch", "0"], "'0' is no whole number"),
         (["relu", "--batch", "1,x"], "'x' is no whole number"),
         (["relu", "--threads", "-1"], "no whole number"),
+        (["relu", "--limit", "nan"], "--limit is nan"),
+        (["relu", "--timeout", "nan"], "--timeout is nan"),
         (["relu", "--phase", "backwards"], "phase"),
         (["relu", "--dtype", "float16"], "float16"),
         (["time-mlp", "--beside", "nowhere.py"], "no such file"),
@@ -349,7 +363,7 @@ def test_wrong_usage_is_one_sentence(arguments: list[str], words: str, tmp_path:
 
 
 def test_a_device_that_is_not_here_is_a_reason_and_exit_code_3(tmp_path: Path) -> None:
-    done = run_time("relu", "--backend", "numpy", "--device", "gpu", "--limit", "5", "--out", str(tmp_path / "run"))
+    done = run_time("relu", "--backend", "numpy", "--device", "gpu", "--limit", "100", "--out", str(tmp_path / "run"))
     assert done.exit_code == 3, done.output
     assert "numpy runs on cpu only" in done.output
 
@@ -361,10 +375,11 @@ def test_tf32_is_refused_where_nothing_has_it(adapter: Callable[..., Adapter]) -
         adapter(name, "float32")
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_what_is_wrong_gets_a_verdict_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE)
     done = run_time(
-        "tanh", "--backend", "wrong_adapter:WrongTanh,numpy", "--mode", "eager", "--phase", "forward", "--limit", "5",
+        "tanh", "--backend", "wrong_adapter:WrongTanh,numpy", "--mode", "eager", "--phase", "forward", "--limit", "100",
         "--out", str(tmp_path / "run"),
     )  # fmt: skip
     assert done.exit_code == 1, done.output
@@ -374,6 +389,7 @@ def test_what_is_wrong_gets_a_verdict_and_no_time(tmp_path: Path, monkeypatch: p
     assert "no time is taken" in done.output
 
 
+@pytest.mark.usefixtures("few_rounds")
 @pytest.mark.parametrize(("dtype", "tf32"), [("float32", False), ("tf32", True)])
 def test_a_simulated_gpu_is_waited_for_and_its_memory_read(
     dtype: str, tf32: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -382,7 +398,7 @@ def test_a_simulated_gpu_is_waited_for_and_its_memory_read(
     document = tmp_path / "found.json"
     done = run_time(
         "tanh", "--backend", "simulated_gpu:SimulatedGpu", "--mode", "eager", "--device", "gpu", "--dtype",
-        dtype, "--phase", "forward", "--limit", "10", "--out", str(tmp_path / "run"), "--json", str(document),
+        dtype, "--phase", "forward", "--limit", "100", "--out", str(tmp_path / "run"), "--json", str(document),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     found = json.loads(document.read_text())
@@ -394,6 +410,69 @@ def test_a_simulated_gpu_is_waited_for_and_its_memory_read(
     assert prepared
     assert all(one["facts"]["flags"]["tf32"] is tf32 for one in prepared)
     assert all(one["device_bytes"] > 0 for one in prepared)
+
+
+@pytest.mark.usefixtures("few_rounds")
+def test_an_adapter_of_anyones_own_is_timed_in_all_its_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)
+    done = run_time(
+        "relu", "--backend", "native_adapter:OwnAdapter", "--phase", "forward",
+        "--limit", "100", "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    found = {
+        line[:35].strip() for line in done.output.splitlines() if line.startswith("native_adapter") and " us " in line
+    }
+    assert found == {"native_adapter:OwnAdapter compiled", "native_adapter:OwnAdapter eager"}
+
+
+ADAPTERS = {
+    "example_adapter:TapeAdapter": (["eager"], "unknown mode 'jit'. Known: all; example_adapter:TapeAdapter: eager"),
+    "native_adapter:OwnAdapter": (["eager", "compiled"], "native_adapter:OwnAdapter: compiled, eager"),
+    "tape": (["eager"], "tape: eager"),
+}
+
+
+@pytest.mark.parametrize("backend", ADAPTERS)
+def test_an_adapter_says_its_modes_before_anything_is_timed(
+    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By its path, and by the name of an entry point."""
+    package = tmp_path / "tape.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: tape\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[crossnn.backends]\ntape = example_adapter:TapeAdapter\n")
+    monkeypatch.chdir(HERE)
+    monkeypatch.setenv("PYTHONPATH", f"{HERE}:{tmp_path}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted, refusal = ADAPTERS[backend]
+    for modes in (None, ["all"]):
+        cells = time_plan(["sgd"], backends=[backend], modes=modes, implementations=("formula",))
+        assert list(dict.fromkeys(cell.mode for cell in cells)) == wanted
+    natives = [cell.mode for cell in time_plan(["sgd"], backends=[backend], implementations=("native",))]
+    assert set(natives) == {wanted[0]}, "an optimizer object runs in the first mode"
+    with pytest.raises(BackendError, match=re.escape(refusal)):
+        time_plan(["sgd"], backends=[backend], modes=["jit"])
+
+
+BROKEN = {
+    "example_adapter:Nothing": "has no class 'Nothing'",
+    "nowhere_at_all:Adapter": "needs nowhere_at_all",
+    "fake_cells:run": "cannot be made without arguments",
+}
+
+
+@pytest.mark.parametrize("backend", BROKEN)
+def test_an_adapter_that_does_not_load_is_one_sentence(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)
+    done = run_time("relu", "--backend", backend)
+    assert (done.exit_code, len(done.output.strip().splitlines())) == (2, 1), done.output
+    assert BROKEN[backend] in done.output
+
+
+def test_what_was_cut_is_named(tmp_path: Path) -> None:
+    done = run_time("relu", "tanh", "--backend", "numpy", "--phase", "forward", "--limit", "1", "--out", str(tmp_path))
+    assert "numpy compiled" in next(line for line in done.output.splitlines() if line.startswith("Time was up"))
 
 
 # Two runs

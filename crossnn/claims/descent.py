@@ -57,19 +57,28 @@ def runs(claim: Claim) -> tuple[list[Run], dict[str, float]]:
     """Runs of a rule on its function, and the customary values of what the claim leaves open."""
     rule = Rule(claim)
     function = read(claim.converges)
-    variables = sorted(function.names - {"pi"})
-    if len(variables) != 1:
-        raise SpecError(f"converges: {claim.converges!r} must be a function of one variable, x")
+    variable = variable_of(claim)
     own = {name: float(value) for name, value in claim.params.items() if isinstance(value, int | float)}
     ranged = [name for name in rule.hyper if name not in own and _stated(name, claim)]
     customary = {name: CUSTOMARY.get(name, 0.5) for name in rule.hyper if name not in own and name not in ranged}
-    step = _compiled(rule, function, variables[0])
-    minimum = _minimum(function, variables[0])
+    step = _compiled(rule, function, variable)
+    minimum = _minimum(function, variable)
     found = []
     for hyper in _hypers(claim, ranged):
         for start in STARTS:
             found.append(_run(rule, step, {**own, **customary, **hyper}, hyper, start, minimum, claim))
     return found, customary
+
+
+def variable_of(claim: Claim) -> str:
+    """The one variable of the function of which a minimum is sought."""
+    variables = sorted(read(claim.converges).names - {"pi"})
+    if len(variables) != 1:
+        raise SpecError(
+            f"converges: {claim.converges!r} has {len(variables)} variables ({', '.join(variables) or 'none'}); "
+            'give a function of one, such as "x**2/2"'
+        )
+    return variables[0]
 
 
 def lower_ends(claim: Claim) -> list[float | None]:

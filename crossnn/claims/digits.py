@@ -7,6 +7,7 @@ such as 0.7978845608, are printed numbers too: what their last digit leaves open
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,24 +54,44 @@ def _thousands(text: str) -> bool:
     return re.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*", text) is not None
 
 
-def wrong_digits(statement: Statement) -> list[Wrong]:
-    """Every printed number of a claim that does not agree with the expression in all its digits."""
+def printed_numbers(statement: Statement) -> list[tuple[tuple[int, ...], Decimal]]:
+    """The printed numbers of a claim by place; SpecError where they are none, or cannot be those of its expression."""
+    claim = statement.claim
+    found = [(index, _read(text)) for index, text in numbers(claim.printed)]
     if statement.names:
         raise SpecError(
-            f"{statement.claim.id}: {', '.join(statement.names)} has no value in {statement.claim.expression!r}; "
+            f"{', '.join(statement.names)} has no value in {claim.expression!r}; "
             'a printed number is that of an expression without variables: say their values in where = "x == 1"'
         )
     recorded = statement.record({})
-    (value,) = exact(recorded.graph(recorded.texts["expression"]), {})
-    listed = list(numbers(statement.claim.printed))
-    found = np.squeeze(value.hi)
-    exact_values = [_decimal(hi, lo) for hi, lo in zip(value.hi.reshape(-1), value.lo.reshape(-1), strict=True)]
-    if len(listed) != len(exact_values):
+    shape = recorded.texts["expression"].shape
+    if len(found) != math.prod(shape):
         raise SpecError(
-            f"{statement.claim.id}: {len(listed)} numbers are printed, the expression has {len(exact_values)} "
-            f"(shape {found.shape}); print as many"
+            f"printed: {len(found)} number{'' if len(found) == 1 else 's'}, but the expression {claim.expression!r} "
+            f"has {math.prod(shape)} (shape {shape}); print as many"
         )
-    return [bad for (index, text), true in zip(listed, exact_values, strict=True) if (bad := _wrong(index, text, true))]
+    return found
+
+
+def wrong_digits(statement: Statement) -> list[Wrong]:
+    """Every printed number of a claim that does not agree with the expression in all its digits."""
+    listed = printed_numbers(statement)
+    recorded = statement.record({})
+    (value,) = exact(recorded.graph(recorded.texts["expression"]), {})
+    texts = [text for _, text in numbers(statement.claim.printed)]
+    exact_values = [_decimal(hi, lo) for hi, lo in zip(value.hi.reshape(-1), value.lo.reshape(-1), strict=True)]
+    pairs = zip(listed, texts, exact_values, strict=True)
+    return [bad for (index, number), text, true in pairs if (bad := _wrong(index, text, number, true))]
+
+
+def _read(text: str) -> Decimal:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        raise SpecError(f"printed: {text!r} is no number; write digits, such as 0.7311") from None
+    if found.is_finite() and len(found.as_tuple().digits) > MOST:
+        raise SpecError(f"printed: {text} has {len(found.as_tuple().digits)} digits; at most {MOST} are compared")
+    return found
 
 
 def _decimal(hi: Any, lo: Any) -> Decimal | float:
@@ -79,16 +100,10 @@ def _decimal(hi: Any, lo: Any) -> Decimal | float:
     return Decimal(float(hi)) + Decimal(float(lo))
 
 
-def _wrong(index: tuple[int, ...], text: str, true: Decimal | float) -> Wrong | None:
-    try:
-        printed = Decimal(text)
-    except InvalidOperation:
-        raise SpecError(f"printed: {text!r} is no number; write digits, such as 0.7311") from None
+def _wrong(index: tuple[int, ...], text: str, printed: Decimal, true: Decimal | float) -> Wrong | None:
     if isinstance(true, float) or not printed.is_finite():
         same = str(float(printed)) == str(float(true))
         return None if same else Wrong(index, text, str(true), str(true), False)
-    if len(printed.as_tuple().digits) > MOST:
-        raise SpecError(f"printed: {text} has {len(printed.as_tuple().digits)} digits; at most {MOST} are compared")
     unit = Decimal((0, (1,), int(printed.as_tuple().exponent)))
     with localcontext(prec=1000):
         roundings = [true.quantize(unit, rounding=one) for one in (ROUND_HALF_EVEN, ROUND_HALF_UP)]

@@ -24,7 +24,7 @@ import msgspec
 
 from crossnn.claims.elsewhere import without_gradients
 from crossnn.claims.notation import read, read_line
-from crossnn.errors import FormulaError, SpecError, choices
+from crossnn.errors import FormulaError, SpecError, UnknownNameError, choices
 from crossnn.formula.grammar import Formula
 from crossnn.formula.limits import python_tree
 
@@ -162,11 +162,14 @@ def sheet_of(text: str, file: str) -> list[Claim]:
         )
     if len(listed) > MAX_CLAIMS:
         raise SpecError(f"{file}: {len(listed)} claims; a sheet has at most {MAX_CLAIMS}")
+    from crossnn.claims.sound import check_sound
+
     claims, bad = [], []
     for number, table in enumerate(listed, 1):
         try:
             claims.append(_claim(table))
-        except (SpecError, FormulaError) as error:
+            check_sound(claims[-1])
+        except (SpecError, FormulaError, UnknownNameError) as error:
             named = table.get("id") if isinstance(table, dict) else None
             bad.append(f"claim {number}{f' ({named})' if isinstance(named, str) else ''}: {error}")
     if bad:

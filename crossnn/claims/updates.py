@@ -85,7 +85,9 @@ class SameAs(Statement):
         self.rule = Rule(claim)
         rows = {row.name: row for row in load_catalogue().of_kind("optimizer")}
         if claim.same_as not in rows:
-            raise SpecError(f"same_as: {unknown('optimizer', claim.same_as, rows)}")
+            other = load_catalogue().rows.get(claim.same_as)
+            is_other = f"; the {other.kind} of this name is no update rule" if other else ""
+            raise SpecError(f"same_as: {unknown('optimizer', claim.same_as, rows)}{is_other}")
         found = rows[claim.same_as]
         assert isinstance(found, Optimizer)
         self.row = found

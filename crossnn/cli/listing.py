@@ -35,15 +35,17 @@ def _natives(rows: Sequence[Row]) -> Listed:
     """Loads every installed framework: what it has is asked of it."""
     from crossnn import registry
     from crossnn.cli.options import frameworks_here
+    from crossnn.cli.quiet import quiet
     from crossnn.parity.overlay import COMPOSED, calls
     from crossnn.parity.plan import NATIVE_KINDS
     from crossnn.report.document import plain_table
 
     names = [name for name, backend in registry.backends().items() if backend.natives and not backend.missing]
     frameworks_here(names)
-    adapters = [registry.started(name) for name in names]
     own = [row for row in rows if row.kind in NATIVE_KINDS]
-    found = {name: [list(calls(adapter, row)) for row in own] for name, adapter in zip(names, adapters, strict=True)}
+    with quiet():
+        adapters = {name: registry.started(name) for name in names}
+        found = {name: [list(calls(adapter, row)) for row in own] for name, adapter in adapters.items()}
     listed = [
         [row.name, row.kind, *("\n".join(found[name][place]) or COMPOSED for name in names)]
         for place, row in enumerate(own)

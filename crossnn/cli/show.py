@@ -21,6 +21,7 @@ from crossnn.catalogue.validate import check_values
 from crossnn.cli.describe import describe, section
 from crossnn.cli.options import comma_list, frameworks_here, parse_setting, split_arguments
 from crossnn.cli.printed import latex_lines
+from crossnn.cli.quiet import quiet
 from crossnn.cli.standalone import show_alone, standalone_options
 from crossnn.errors import CrossnnError, SpecError
 from crossnn.formula.cost import cost
@@ -29,6 +30,8 @@ from crossnn.formula.listing import pass_report
 from crossnn.formula.loops import rolled
 from crossnn.formula.simplify import simplify
 from crossnn.formula.source import GENERIC, to_source
+
+OTHER_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".pdf", ".webp")
 
 
 @click.command()
@@ -51,7 +54,8 @@ from crossnn.formula.source import GENERIC, to_source
 @click.option("--numbers", is_flag=True, help="Put numbers into every line, with its value; also into --derivation.")
 @click.option("--at", multiple=True, metavar="NAME=NUMBER", help="The numbers: --at x=0.5, or all of an array: "
               "--at x=1,2,3; repeatable; implies --numbers.")  # fmt: skip
-@click.option("--latex", "as_latex", is_flag=True, help="LaTeX alone.")
+@click.option("--latex", "as_latex", is_flag=True, help="LaTeX instead of the description: alone, or "
+              "with what --gradient, --graph and --backend add.")  # fmt: skip
 @click.option("--picture", metavar="FILE.svg", help="Draw an activation, a schedule, a study or an experiment.")
 @click.option("--knob", multiple=True, metavar="NAME=VALUE", help="Choose a convention or set a hyper-parameter; "
               "repeatable.")  # fmt: skip
@@ -65,6 +69,13 @@ def show(
     wanted, files = split_arguments(names)
     catalogue = load_catalogue(files)
     rows = [catalogue.find(name) for name in wanted] or [row for file in files for row in catalogue.of_file(file)]
+    _once("--knob", knob)
+    _once("--at", at)
+    for option, file in (("--svg", svg), ("--picture", picture)):
+        if file is not None and file.lower().endswith(OTHER_PICTURES):
+            raise click.UsageError(f"{option} {file}: an SVG is written; name a file that ends in .svg")
+    if picture is not None and backend:
+        raise click.UsageError("--picture draws no code: leave --backend out")
     given = dict(parse_setting(text) for text in knob)
     alone = {"--standalone": standalone is not None, "--side-by-side": side_by_side, "--picture": picture is not None}
     others = gradient or graph or as_latex or svg is not None or derivation or numbers or bool(at)
@@ -83,6 +94,7 @@ def show(
         raise click.UsageError("--latex is LaTeX alone: leave it out, or --svg")
     graph = graph or svg is not None
     lines = derivation or numbers or bool(at)
+    further = gradient or graph or bool(backend)
     parts: list[str] = []
     for row in rows:
         if row.kind not in SHOWABLE and not (given or backend or gradient or graph or as_latex or lines):
@@ -90,17 +102,13 @@ def show(
             continue
         hyper = _checked(row, given)
         one = example(row, given)
-        if as_latex and not lines:
-            parts += latex_lines(row, one.knobs)
-            continue
-        if not as_latex:
-            parts.append(describe(row, hyper, one.knobs))
+        read = latex_lines(row, one.knobs) if as_latex else [describe(row, hyper, one.knobs)]
         if lines:
             from crossnn.cli.line_by_line import read_line_by_line
 
-            parts += read_line_by_line(row, given, derivation, at if numbers or at else None, as_latex)
-            if as_latex:
-                continue
+            found = read_line_by_line(row, given, derivation, at if numbers or at else None, as_latex)
+            read = found if as_latex else [*read, *found]
+        parts += [section(f"LaTeX of {row.name}", "\n".join(read))] if as_latex and further else read
         if graph:
             parts.append(section("graph", _graph_text(one, gradient)))
         if svg is not None:
@@ -111,10 +119,19 @@ def show(
             parts.append(write_svg(drawn, svg, [each.name for each in rows]))
         if backend:
             for name in backend:
-                parts += list(backend_code(one, name, gradient))
-        elif gradient or not (graph or lines):
+                with quiet():
+                    parts += list(backend_code(one, name, gradient))
+        elif gradient or not (graph or lines or as_latex):
             parts.append(section("code", _code(one, gradient)))
-    click.echo(("\n" if as_latex else "\n\n").join(parts))
+    click.echo(("\n" if as_latex and not further else "\n\n").join(parts))
+
+
+def _once(option: str, texts: Sequence[str]) -> None:
+    """Refuse a name that is given two values."""
+    names = [text.partition("=")[0].strip() for text in texts]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.UsageError(f"{option} gives {name} {names.count(name)} values; give one")
 
 
 def parts_of(row: Row, given: Mapping[str, Any], *, gradient: bool = False, graph: bool = False) -> list[str]:

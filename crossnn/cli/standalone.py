@@ -13,6 +13,7 @@ from crossnn.catalogue.load import Catalogue
 from crossnn.catalogue.rows import Row
 from crossnn.cli.describe import section
 from crossnn.cli.options import frameworks_here
+from crossnn.cli.quiet import quiet
 from crossnn.errors import CrossnnError
 from crossnn.formula.source import identifier
 
@@ -46,10 +47,20 @@ def show_alone(
     if target is None:
         from crossnn.standalone.side_by_side import side_by_side
 
-        texts = [side_by_side(row, catalogue, names, given) for row in rows]
+        with quiet():
+            texts = [side_by_side(row, catalogue, names, given) for row in rows]
         titles = [f"{row.name}  ({row.kind}, {row.file})" for row in rows]
-        return "\n\n".join(section(title, text) for title, text in zip(titles, texts, strict=True))
-    return _written(rows, catalogue, names, given, target, folder=not backends or len(rows) * len(names) > 1)
+        found = "\n\n".join(section(title, text) for title, text in zip(titles, texts, strict=True))
+        return found + ("\n\n" + _absent() if _absent() and not backends else "")
+    written = _written(rows, catalogue, names, given, target, folder=not backends or len(rows) * len(names) > 1)
+    return written + ("\n" + _absent() if _absent() and not backends and target != OUTPUT else "")
+
+
+def _absent() -> str:
+    """A line for each framework that is left out because it is not installed."""
+    missing = {name: backend for name, backend in registry.BUILT_IN.items() if backend.missing}
+    return "\n".join(f"not shown: {name}, which needs {', '.join(backend.missing)}, not installed here: {backend.hint}"
+                     for name, backend in missing.items())  # fmt: skip
 
 
 def _written(
@@ -63,7 +74,8 @@ def _written(
             f"--standalone -: {len(rows)} name(s) for {len(names)} backend(s) are several files; name one "
             "specification and one --backend, or give a folder"
         )
-    texts = [(row, name, standalone(row, catalogue, name, given)) for row in rows for name in names]
+    with quiet():
+        texts = [(row, name, standalone(row, catalogue, name, given)) for row in rows for name in names]
     if target == OUTPUT:
         return texts[0][2].rstrip("\n")
     path, lines = Path(target), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -54,11 +55,13 @@ MOST_FAILURES = 10
 @click.option("--base", default="", metavar="'BACKEND MODE'", help="What others are compared with. Default: torch "
               "eager.")  # fmt: skip
 @click.option("--limit", type=click.FloatRange(1, 7 * 24 * 3600), default=540.0, show_default=True, metavar="S",
-              help="Seconds for everything; then every contest has had its share.")  # fmt: skip
+              help="Seconds until nothing more is begun: no process, no compilation, no contest; what is then still "
+              "starting or being judged is ended, and named. Only the first 5 rounds of what is ready are finished, "
+              "and the report is written.")  # fmt: skip
 @click.option("--allocator", type=click.Choice(("kept", "system")), default="kept", show_default=True,
               help="What glibc does with what is freed: keeps it, or (system) as it likes.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1, 7 * 24 * 3600), default=600.0, show_default=True, metavar="S",
-              help="Seconds after which a process is given up.")  # fmt: skip
+              help="Seconds after which a process that does not answer is given up.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<UTC time>.")
 @click.option("--resume", is_flag=True, help="Continue a run: --out, or the newest in runs/.")
 @json_option
@@ -80,10 +83,13 @@ def measure(
     from crossnn.report.timing import contest_table, notes, overhead_table, title
     from crossnn.timing.plan import time_plan
     from crossnn.timing.results import measured
-    from crossnn.timing.rounds import Limits, time_cells
+    from crossnn.timing.rounds import CUT_OFF, TIME_UP, Limits, time_cells
     from crossnn.timing.workers import ALLOCATORS, ENVIRONMENT
 
     began = time.monotonic()
+    for option, seconds in (("--limit", limit), ("--timeout", options["timeout"])):
+        if math.isnan(seconds):
+            raise click.UsageError(f"{option} is nan; give seconds")
     names, files = split_arguments(what)
     for file in (Path(text.partition("#")[0]) for text in beside):
         if not file.exists():
@@ -96,7 +102,7 @@ def measure(
         settings=dict(parse_setting(text) for text in knob), beside=beside, base=base,
     )  # fmt: skip
     folder = folder_of(out, resume)
-    limits = Limits(seconds=limit, timeout=chosen.timeout)
+    limits = Limits(seconds=limit - (time.monotonic() - began), timeout=chosen.timeout)
     shas = {name: row.sha for name, row in load_catalogue(files).rows.items()}
     with opened(folder, resume, max(threads or (1,)), {**ENVIRONMENT, **ALLOCATORS[allocator]}) as book:
         finished = book.contents.finished_cells(shas)
@@ -118,6 +124,12 @@ def measure(
     beside_table = overhead_table(run.contests)
     if beside_table is not None:
         click.echo(plain_table(beside_table.headers, beside_table.rows) + "\n", err=to_stderr)
+    cut = [one for contest in run.contests for one in contest.absent if one.message in (CUT_OFF, TIME_UP)]
+    if cut:
+        without = sum(not contest.standings for contest in run.contests)
+        click.echo(f"Time was up (--limit {limit:g}). Not timed: "
+                   f"{', '.join(dict.fromkeys(one.contender for one in cut))}; contests without any time: {without} of "
+                   f"{len(run.contests)}.", err=to_stderr)  # fmt: skip
     outcome = Outcome(records=list(run.records), timings=list(run.timings), ceilings=list(run.ceilings))
     show_failures(outcome.records, MOST_FAILURES, "all are in the report", to_stderr)
     code = conclude(outcome, chosen, began, sys.argv[1:])

@@ -7,13 +7,25 @@ transpose, a call or a factor that is left out, a count.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from crossnn.ports.cause_counts import counts
+from crossnn.ports.cause_dropout import dropout
+from crossnn.ports.cause_epsilons import bias_corrections, epsilons
 from crossnn.ports.cause_keywords import constant, keywords, named_constants
-from crossnn.ports.source_places import Definition, Edit, Parents, alike, calls_around, hint_of, last_name, names_in
+from crossnn.ports.source_places import (
+    Definition,
+    Edit,
+    Parents,
+    alike,
+    calls_around,
+    last_name,
+    names_in,
+    parents_of,
+)
 
 REDUCTIONS = {"mean": "sum", "sum": "mean", "reduce_mean": "reduce_sum", "reduce_sum": "reduce_mean"}
 TO_PROBABILITIES = ("softmax", "log_softmax", "sigmoid", "log_sigmoid", "logsigmoid", "expit")
@@ -22,43 +34,20 @@ KEEPING = ("mask", "keep", "drop")
 """Names of what dropout multiplies by."""
 
 
-def edits(tree: Definition, known: Sequence[float], operands: bool = False) -> Iterator[Edit]:
-    """Every change that is tried, the telling ones first; or operands that are left out. `known`: the constants of the
-    other port."""
+Table = Callable[[int, ast.AST, Parents, Sequence[float]], Iterator[Edit]]
+
+
+def edits(tree: Definition, known: Sequence[float], tables: Sequence[Table]) -> Iterator[Edit]:
+    """Every change of these tables, in their order. `known`: the constants of the other port."""
     nodes = list(ast.walk(tree))
-    parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
-    tables = (
-        keywords, _epsilons, named_constants, _reductions, _probabilities, _blends, _signs, _transposes, _factors,
-        _counts, _other_constants,
-    ) if not operands else (_operands,)  # fmt: skip
+    parents = parents_of(tree)
     for table in tables:
         for number, node in enumerate(nodes):
             like = tuple(alike(nodes, number))
             for edit in table(number, node, parents, known):
                 yield edit
-                if like and number < like[0]:
+                if like and number < like[0] and not edit.single:
                     yield replace(edit, also=like)
-
-
-def _is_small(node: ast.AST) -> bool:
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, float) and 0 < node.value <= 1e-2
-    return "eps" in last_name(node)
-
-
-def _epsilons(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
-    """sqrt(x + eps) becomes sqrt(x) + eps, and the reverse."""
-    half = ast.Constant(0.5)
-    if isinstance(node, ast.Call) and "sqrt" in last_name(node.func):
-        inside = node.args[0] if node.args else getattr(node.func, "value", None)
-        if isinstance(inside, ast.BinOp) and isinstance(inside.op, ast.Add) and _is_small(inside.right):
-            root = ast.BinOp(ast.BinOp(inside.left, ast.Pow(), half), ast.Add(), inside.right)
-            one = ast.BinOp(ast.Constant(1.0), ast.Div(), root) if "rsqrt" in last_name(node.func) else root
-            yield Edit("epsilon", number, lambda _: one)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _is_small(node.right):
-        square = ast.BinOp(ast.BinOp(node.left, ast.Pow(), ast.Constant(2)), ast.Add(), node.right)
-        yield Edit("epsilon", number, lambda _: ast.BinOp(square, ast.Pow(), half))
-        yield Edit("epsilon", number, lambda _: node.left)
 
 
 def _reductions(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
@@ -176,22 +165,24 @@ def _times(factor: float, one: Any) -> ast.AST:
     return ast.BinOp(ast.Constant(factor), ast.Mult(), one)
 
 
-def _counts(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
-    """Whole numbers one larger or smaller; both ends of a range."""
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        calls = " ".join(calls_around(node, parents)) + hint_of(node, parents)
-        cause = "padding" if any(word in calls for word in ("pad", "conv", "pool")) else "off-by-one step"
-        yield from (Edit(cause, number, constant(one)) for one in (node.value - 1, node.value + 1))
-    if isinstance(node, ast.Call) and last_name(node.func) in ("range", "arange") and len(node.args) > 1:
-        yield from (Edit("off-by-one step", number, partial(_shifted, by)) for by in (ast.Sub(), ast.Add()))
-
-
-def _shifted(by: ast.operator, call: ast.Call) -> ast.AST:
-    ends = [ast.BinOp(end, by, ast.Constant(1)) for end in call.args[:2]]
-    return ast.Call(call.func, [*ends, *call.args[2:]], call.keywords)
-
-
 def _other_constants(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
     """Any number becomes one that the other port has."""
     if isinstance(node, ast.Constant) and isinstance(node.value, float):
-        yield from (Edit("constant", number, constant(one)) for one in known if one != node.value)
+        squashed = any(name in SQUASHING for name in calls_around(node, parents))
+        cause = "activation slope" if squashed else "constant"
+        near = [one for one in known if one != node.value and 1e-3 * abs(node.value) < abs(one) < 1e3 * abs(node.value)]
+        yield from (Edit(cause, number, constant(one)) for one in near)
+
+
+def _kept_shares(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """Of these only what dropout multiplies by."""
+    yield from (one for one in _operands(number, node, parents, known) if one.cause == "training or inference")
+
+
+TELLING: Sequence[Table] = (
+    keywords, dropout, epsilons, named_constants, _reductions, _probabilities, _blends,
+    bias_corrections, _signs, _transposes, _factors, counts,
+    _kept_shares,
+    _other_constants,
+)  # fmt: skip
+OPERANDS: Sequence[Table] = (_operands,)

@@ -90,11 +90,45 @@ def padding(suspect: Suspect) -> Iterator[Trial]:
             for before, after in itertools.product(range(MOST), repeat=2):
                 widths = [(before, after) if axis in spatial else (0, 0) for axis in range(one.ndim)]
                 changed = {name: np.pad(one, widths)}
+                cause = (
+                    "off-by-one step" if one.ndim == 3 and before + after == 1 and not _slides(suspect) else "padding"
+                )
                 around = f"{before} zeros before and {after} behind {name!r} along each axis of space"
                 says = f"with {around} its result contains the reference's"
-                yield Trial("padding", says, partial(_contains, suspect, changed, False))
+                yield Trial(cause, says, partial(_contains, suspect, changed, False))
                 says = f"with {around} the reference's result contains this one"
-                yield Trial("padding", says, partial(_contains, suspect, changed, True))
+                yield Trial(cause, says, partial(_contains, suspect, changed, True))
+
+
+def _slides(suspect: Suspect) -> bool:
+    """Whether a window slides over something in one of the sources; so it is where none can be read."""
+    from crossnn.ports.source_places import names_in
+    from crossnn.ports.sources import source_of
+
+    sources = [source_of(one) for one in (suspect.runner, suspect.right)]
+    words = {word.lower() for one in sources if one is not None for tree in one.trees for word in names_in(tree)}
+    return None in sources or any(part in word for word in words for part in ("conv", "pool", "pad", "window"))
+
+
+def centred(suspect: Suspect) -> Iterator[Trial]:
+    """A mean that is not subtracted, or a length that is not divided by, before everything else."""
+    for name, x in suspect.inputs.items():
+        if not (is_array(x) and x.dtype.kind == "f" and x.ndim >= 2):
+            continue
+        for axis in (-1, 0, 1):
+            less = x - x.mean(axis, keepdims=True)
+            root = np.sqrt(np.square(x).mean(axis, keepdims=True))
+            for what, changed in (
+                ("its mean is subtracted", less),
+                ("it is divided by its root mean square", x / root),
+            ):
+                says = f"it agrees when of {name!r}, along axis {axis}, before everything, {what}"
+                yield Trial("missing step", says, partial(_felt_by_port, suspect, {name: changed}))
+
+
+def _felt_by_port(suspect: Suspect, changes: dict[str, Any]) -> bool:
+    """Here the reference may well not feel the change: that the port does is the mistake."""
+    return suspect.agree(suspect.bad(changes), suspect.expected)
 
 
 def _pointwise(suspect: Suspect, name: str, one: np.ndarray, spatial: range) -> bool:

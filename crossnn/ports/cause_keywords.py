@@ -11,6 +11,9 @@ from crossnn.ports.source_places import Edit, Parents, calls_around, hint_of, la
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12, 0.0)
 SLOPES = (0.01, 0.2, 0.3, 0.1, 0.25, 0.05, 1.0, 0.5)
 AXES = (-1, 0, 1, 2, -2)
+ALONG = ("mean", "sum", "max", "min", "var", "std", "norm", "softmax", "cumsum", "concat", "stack", "flip", "roll",
+         "split", "argmax", "argmin", "any", "all", "cumprod", "logsumexp", "diff")  # fmt: skip
+"""Parts of names of functions that take an axis."""
 PAD_MODES = ("constant", "reflect", "edge", "symmetric", "replicate", "circular", "wrap")
 KEYWORDS: Sequence[tuple[str, str, Mapping[str, Sequence[Any]]]] = (
     ("gelu", "approximate gelu", {"approximate": (False, "none", True, "tanh")}),
@@ -31,7 +34,14 @@ KEYWORDS: Sequence[tuple[str, str, Mapping[str, Sequence[Any]]]] = (
     ("conv", "padding", {"padding": ("same", "valid", "SAME", "VALID", 0, 1, 2)}),
     ("pool", "padding", {"padding": ("same", "valid", "SAME", "VALID", 0, 1, 2), "count_include_pad": (False, True)}),
     ("pool", "padding", {"ceil_mode": (True, False)}),
+    ("conv", "stride", {"stride": (1, 2, 3), "strides": (1, 2, 3), "window_strides": ((1, 1), (2, 2), (1,), (2,))}),
+    ("pool", "stride", {"stride": (1, 2, 3), "strides": (1, 2, 3)}),
+    ("conv", "dilation", {"dilation": (1, 2, 3), "dilations": (1, 2, 3), "rhs_dilation": ((1, 1), (2, 2), (1,), (2,))}),
+    ("conv", "groups", {"groups": (1, 2, 3, 4), "feature_group_count": (1, 2, 3, 4)}),
+    ("scan", "direction", {"reverse": (False, True)}),
+    ("attention", "mask", {"is_causal": (True, False)}),
     ("pad", "padding", {"mode": PAD_MODES}),
+    ("sgd", "Nesterov momentum", {"nesterov": (True, False)}),
 )
 """A part of a function's name, what it is called if this was the mistake, and the keywords to try."""
 
@@ -49,7 +59,9 @@ def keywords(number: int, node: ast.AST, parents: Parents, known: Sequence[float
 
                 def new(call: ast.Call, keyword: str = keyword, value: Any = value) -> ast.AST:
                     kept = [one for one in call.keywords if one.arg != keyword]
-                    return ast.Call(call.func, call.args, [*kept, ast.keyword(keyword, ast.Constant(value))])
+                    return ast.Call(
+                        call.func, call.args, [*kept, ast.keyword(keyword, ast.parse(repr(value), mode="eval").body)]
+                    )
 
                 yield Edit(cause, number, new)
 
@@ -78,10 +90,20 @@ def named_constants(number: int, node: ast.AST, parents: Parents, known: Sequenc
     elif "momentum" in hint or "decay" in hint:
         near = [one for one in known if 0 < one < 1]
         yield from (Edit("batch-norm momentum", number, constant(one)) for one in (*near, 1 - value) if one != value)
-    if any(word in f"{calls} {hint}" for word in ("relu", "elu", "where", "maximum", "slope", "alpha")) and value > 0:
+    if (
+        any(word in f"{calls} {hint}" for word in ("relu", "elu", "where", "maximum", "slope", "alpha", "beta"))
+        and value > 0
+        and not (_added(node, parents))
+    ):
         near = [one for one in known if 0 < one <= 2]
         slopes = [one for one in (*near, *SLOPES) if one != value and abs(one - value) > 1e-3 * value]
         yield from (Edit("activation slope", number, constant(one)) for one in slopes)
+
+
+def _added(node: ast.AST, parents: Parents) -> bool:
+    """Whether a constant is a summand, such as a margin."""
+    around = parents.get(id(node))
+    return isinstance(around, ast.BinOp) and isinstance(around.op, ast.Add | ast.Sub)
 
 
 def constant(value: Any) -> Callable[[Any], ast.AST]:

@@ -91,8 +91,11 @@ def channel_order(suspect: Suspect) -> Iterator[Trial]:
             yield Trial("channel order", says, partial(suspect.mends, {name: kernel[rows]}))
     for name, image in images.items():
         for axis in (-1, 1):
-            says = f"it agrees when {name!r} is turned round along axis {axis}, as RGB and BGR are"
-            yield Trial("channel order", says, partial(suspect.mends, {name: np.flip(image, axis).copy()}))
+            time = axis == 1 and image.ndim == 3
+            kind = "read from the end" if time else "as RGB and BGR are"
+            says = f"it agrees when {name!r} is turned round along axis {axis}, {kind}"
+            cause = "direction" if time else "channel order"
+            yield Trial(cause, says, partial(suspect.mends, {name: np.flip(image, axis).copy()}))
         for order in itertools.permutations(range(1, image.ndim)):
             if order != tuple(range(1, image.ndim)):
                 says = f"it agrees when the axes of {name!r} are put in the order {(0, *order)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import math
 from collections.abc import Iterator
@@ -54,12 +55,32 @@ def explained(suspect: Suspect, ratio: float) -> tuple[str, str] | None:
             return "reduction", f"it is {count} times too small ({text}): a mean where the reference has a sum{sign}"
         for power, what in ((1, "variance"), (0.5, "standard deviation")):
             for biased in ((count / (count - 1)) ** power, ((count - 1) / count) ** power):
-                if abs(size / biased - 1) < EXACT:
+                if abs(size / biased - 1) < EXACT and _speaks_of_variance(suspect):
                     return "biased variance", f"the ratio {size:.6g} is that of a {what} by {count} and by {count - 1}"
     for factor in (4, 0.25):
         if abs(size / factor - 1) < EXACT:
             return "factor", f"everything is {factor:g} times what it should be{sign}"
     return None
+
+
+VARIANCES = ("var", "std", "cov", "variance", "moments", "deviation", "norm", "statistics")
+"""Words, or beginnings of words, of what has a variance."""
+
+
+def _speaks_of_variance(suspect: Suspect) -> bool:
+    """Whether one of the sources names a variance or divides by n - 1, or cannot be read."""
+    from crossnn.ports.cause_names import words
+    from crossnn.ports.sources import source_of
+
+    sources = [source_of(one) for one in (suspect.runner, suspect.right)]
+    for tree in (tree for one in sources if one is not None for tree in one.trees):
+        if any(word.startswith(VARIANCES) or word.endswith("norm") for word in words(tree)):
+            return True
+        for one in ast.walk(tree):
+            less = one.right if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div) else None
+            if isinstance(less, ast.BinOp) and isinstance(less.op, ast.Sub) and ast.unparse(less.right) == "1":
+                return True
+    return None in sources
 
 
 def ratio(suspect: Suspect) -> Iterator[Trial]:

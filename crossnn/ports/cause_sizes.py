@@ -81,4 +81,4 @@ def digits(suspect: Suspect) -> Iterator[Trial]:
     )
     yield from pattern("lost digits", says, cancels)
     says = f"in float64 {name!r} is right to {error:.1g} of its size only: a number or a step of float32 comes in"
-    yield from pattern("float32 constant", says, 0 < error < 4 * 2.0**-23)
+    yield from pattern("float32 constant", says, 2.0**-28 < error < 4 * 2.0**-23)

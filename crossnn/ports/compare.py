@@ -7,20 +7,24 @@ rounded to float32 first, so that both dtypes see the same numbers.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from crossnn import registry
 from crossnn.adapter import Adapter
 from crossnn.errors import CrossnnError, unknown
-from crossnn.ports import models
-from crossnn.ports.comparison import DTYPES, Comparison
+from crossnn.ports import given, models
+from crossnn.ports.comparison import Comparison
+from crossnn.ports.given import DTYPES
 from crossnn.ports.port import NUMPY
 from crossnn.ports.result import PortParityError, PortReport
 from crossnn.ports.tree import Tree
+from crossnn.ports.wanted import Wrt
 
 
-def assert_parity(ports: Mapping[str, Any], inputs: Tree, wrt: Sequence[str] | None = None, **options: Any) -> None:
+def assert_parity(ports: Mapping[str, Any], inputs: Tree, wrt: Wrt = None, **options: Any) -> None:
     """Raise a `PortParityError`, an AssertionError, unless all ports compute the same; see `compare_ports`.
 
     >>> import numpy as np
@@ -38,13 +42,13 @@ def assert_parity(ports: Mapping[str, Any], inputs: Tree, wrt: Sequence[str] | N
 def compare_ports(
     ports: Mapping[str, Any],
     inputs: Tree,
-    wrt: Sequence[str] | None = None,
+    wrt: Wrt = None,
     *,
     params: Tree | None = None,
     reference: str | None = None,
     layouts: Mapping[str, Mapping[str, Any]] | None = None,
-    stages: Sequence[str] = (),
-    dtypes: Sequence[str] = DTYPES,
+    stages: Sequence[str] | str = (),
+    dtypes: Sequence[str] | str = DTYPES,
     seeds: int = 1,
     device: str = "cpu",
     causes: bool = True,
@@ -55,48 +59,34 @@ def compare_ports(
     inputs: name -> array, or a list of arrays; a tuple of whole numbers stands for an array of this shape, drawn anew
         for each of `seeds`. Arguments are given by name where the function has these names, else in order.
     params: a nested tree of arrays (or shapes), the first argument of every port.
-    wrt: what gradients are taken of, by dotted names; all parameters, or all inputs, by default; [] for none.
+    wrt: what gradients are taken of: dotted names, names of arguments, or places of inputs, one or a list; all
+        parameters, or all inputs, by default; [] for none.
     reference: the port that is right: by default NumPy's, else the first.
     layouts: {"dense.kernel": {"torch": "transpose"}}, or axes such as "HWIO->OIHW"; of a parameter, by port or backend.
     stages: names for the results of ports that return several in a tuple; the first that departs is reported.
+    A complex result is compared as two, its real and its imaginary part; gradients are those of real inputs only.
     causes: try known causes on ports that depart, which calls them again, also with edits of their source.
     """
-    names = _ports_of(ports)
-    for dtype in dtypes:
-        if dtype not in DTYPES:
-            raise CrossnnError(unknown("dtype", dtype, DTYPES))
-    if seeds < 1:
-        raise CrossnnError(f"seeds is {seeds}; give the number of seeds, 1 or more")
+    names = given.ports_of(ports)
+    compared, several = given.dtypes_of(dtypes), given.seeds_of(seeds)
+    named, stored = given.stages_of(stages), given.layouts_of(layouts)
     right = _reference_of(reference, names)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(np.errstate(all="ignore"))  # infinities and NaN are compared like other numbers
         adapters = {backend: _adapter(backend) for backend, _ in names.values()}
         for adapter in adapters.values():
             stack.enter_context(models.guest(adapter))
-        comparison = Comparison(names, right, adapters, device, tuple(stages), layouts or {}, wrt)
-        for seed in range(seeds):
-            comparison.seed(seed, inputs, params, [dtype for dtype in DTYPES if dtype in dtypes], causes)
+        comparison = Comparison(names, right, adapters, device, named, stored, wrt)
+        for seed in range(several):
+            comparison.seed(seed, inputs, params, compared, causes)
     return comparison.report()
-
-
-def _ports_of(ports: Mapping[str, Any]) -> dict[str, tuple[str, Callable[..., Any]]]:
-    found = {}
-    for name, given in ports.items():
-        backend, function = given if isinstance(given, tuple) and len(given) == 2 else (name, given)
-        if not callable(function):
-            raise CrossnnError(f"port {name!r} is {function!r}, not callable; give a function or (backend, function)")
-        if registry.find(backend).missing:
-            registry.load(backend)  # says what to install
-        found[str(name)] = (str(backend), function)
-    if len(found) < 2:
-        raise CrossnnError(f"{len(found)} port given; parity needs two or more: {{'numpy': f, 'torch': g}}")
-    return found
 
 
 def _reference_of(name: str | None, ports: Mapping[str, tuple[str, Any]]) -> str:
     if name is None:
         return next((one for one, (backend, _) in ports.items() if backend == NUMPY), next(iter(ports)))
     if name not in ports:
-        raise CrossnnError(unknown("port", name, ports))
+        raise CrossnnError(unknown("port", str(name), ports))
     return name
 
 

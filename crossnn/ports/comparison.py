@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from crossnn.adapter import Adapter
-from crossnn.errors import BackendError, CrossnnError, unknown
-from crossnn.parity.judge import judge
-from crossnn.ports import models, reference
+from crossnn.errors import BackendError, CrossnnError, NothingRanError
+from crossnn.ports import given, models, reference
 from crossnn.ports.causes import Suspect, likely_cause
+from crossnn.ports.judged import first_line, judged, model_hint, unlike, whole
 from crossnn.ports.layouts import of_port
 from crossnn.ports.port import NUMPY, Port, Runner, Signature, in_dtype, is_array, named_inputs
 from crossnn.ports.result import Cause, Compared, Failure, PortReport
 from crossnn.ports.slopes import MOST
-from crossnn.ports.tree import Tree, flat, is_shape
-
-DTYPES = ("float64", "float32")
+from crossnn.ports.tree import Tree, flat
+from crossnn.ports.wanted import Wrt, by_default, wanted
 
 
 class Comparison:
@@ -26,7 +26,7 @@ class Comparison:
 
     def __init__(
         self, ports: Mapping[str, tuple[str, Callable[..., Any]]], right: str, adapters: Mapping[str, Adapter],
-        device: str, stages: tuple[str, ...], layouts: Mapping[str, Mapping[str, Any]], wrt: Sequence[str] | None,
+        device: str, stages: tuple[str, ...], layouts: Mapping[str, Mapping[str, Any]], wrt: Wrt,
     ) -> None:  # fmt: skip
         self.ports, self.right, self.adapters, self.device = ports, right, adapters, device
         self.stages, self.layouts, self.wrt = stages, layouts, wrt
@@ -39,9 +39,16 @@ class Comparison:
         self.compared: list[Compared] = []
         self.failures: dict[str, Failure] = {}
         self.notes: dict[str, None] = {}
-        self.how = ""
+        self.how = self.hint = ""
 
     def report(self) -> PortReport:
+        """Of a port of which nothing was judged nobody knows whether it agrees."""
+        judged = {one.port for one in self.compared if one.verdict != "NOT-RUN"}
+        for name in self.ports:
+            if name != self.right and name not in judged:
+                reasons = [f"{one.quantity}: {one.message}" for one in self.compared if one.port == name]
+                reasons += [note for note in self.notes if note.startswith(repr(name))]
+                raise NothingRanError(f"nothing of port {name!r} was compared: {'; '.join(dict.fromkeys(reasons))}")
         failures = tuple(self.failures[name] for name in self.ports if name in self.failures)
         return PortReport(self.right, self.how, tuple(self.compared), failures, tuple(self.notes))
 
@@ -55,27 +62,21 @@ class Comparison:
 
     def seed(self, seed: int, inputs: Tree, params: Tree | None, dtypes: Sequence[str], causes: bool) -> None:
         generator = np.random.default_rng(seed)
-        inputs = inputs(generator) if callable(inputs) else inputs
-        drawn = _drawn(inputs, generator)
-        params = _drawn(params, generator) if params is not None else None
+        inputs = given.inputs_of(inputs(generator) if callable(inputs) else inputs)
+        drawn = given.drawn(inputs, generator, "inputs")
+        params = given.drawn(params, generator, "params") if params is not None else None
+        own = ""
         if params is None:
-            params = self._own_parameters()
+            own, params = self._own_parameters()
+        given.distinct("inputs", drawn)
+        given.distinct("params", params)
         signature = Signature(drawn, params, self.stages)
-        values = {name: _array(one) for name, one in signature.values().items()}
+        values = given.arrays(flat(params), named_inputs(drawn), dtypes)
         wrt = self._wrt(signature, values)
+        self.hint = model_hint(own, flat(params)) if own else ""
         runners = {name: self._runner(name, signature, values) for name in self.ports}
         right = runners[self.right]
-        self.start(right.port.backend, "float64")
-        try:
-            truth = (
-                reference.of_numpy(right, values, wrt, seed)
-                if right.port.backend == NUMPY
-                else reference.of_framework(right, values, wrt, seed)
-            )
-        except Exception as error:
-            raise CrossnnError(
-                f"the reference {self.right!r} fails with these inputs: {type(error).__name__}: {error}"
-            ) from error
+        truth = self._truth(right, values, wrt, seed)
         self._note_elements(values, wrt)
         if right.port.backend != NUMPY:
             truth = self._with_float32(right, truth, values, wrt)
@@ -88,6 +89,32 @@ class Comparison:
                 elif name != self.right and name not in self.failures:
                     self._compare(runner, right, truth, values, wrt, dtype, seed, causes)
 
+    def _truth(self, right: Runner, values: Mapping[str, Any], wrt: Sequence[str], seed: int) -> reference.Truth:
+        self.start(right.port.backend, "float64")
+        find = reference.of_numpy if right.port.backend == NUMPY else reference.of_framework
+        try:
+            truth = find(right, values, wrt, seed)
+        except Exception as error:
+            fails = "cannot be compared" if isinstance(error, CrossnnError) else "fails with these inputs"
+            raise CrossnnError(f"the reference {self.right!r} {fails}: {self._reason(error, self.right)}") from error
+        if not truth.outputs:
+            raise CrossnnError(
+                f"the reference {self.right!r} returns nothing (None, or an empty container), so there is nothing to "
+                "compare; every port must return its results"
+            )
+        if changing := truth.unsteady():
+            raise CrossnnError(
+                f"the reference {self.right!r} gives other results when it is called again with the same inputs: "
+                f"{changing}. Turn dropout and other random numbers off, or draw them outside and pass them as inputs"
+            )
+        return truth
+
+    def _reason(self, error: Exception, port: str) -> str:
+        """What a port raised, in one line."""
+        said = first_line(error)
+        shown = said if isinstance(error, CrossnnError) else f"{type(error).__name__}: {said}"
+        return shown + (self.hint if isinstance(error, TypeError | KeyError) and self.models[port] is None else "")
+
     def _note_elements(self, values: Mapping[str, Any], wrt: Sequence[str]) -> None:
         """Gradients by differences are not taken of every element of a large tensor."""
         numpy = [name for name, (backend, _) in self.ports.items() if backend == NUMPY]
@@ -97,14 +124,14 @@ class Comparison:
             note = f"{whose} were judged at {MOST} elements only, evenly spread, of {', '.join(large)}"
             self.notes[f"{note}: those of NumPy functions are differences"] = None
 
-    def _own_parameters(self) -> dict[str, np.ndarray] | None:
-        """Those of the first model among the ports, the reference before the others."""
+    def _own_parameters(self) -> tuple[str, dict[str, np.ndarray] | None]:
+        """Those of the first model among the ports, the reference before the others, and whose they are."""
         for name in sorted(self.ports, key=lambda one: one != self.right):
             model = self.models[name]
             if model is not None and model.arrays:
                 self.notes[f"params are those of {name!r}"] = None
-                return {own: one.astype(np.float64) for own, one in model.arrays.items()}
-        return None
+                return name, {own: one.astype(np.float64) for own, one in model.arrays.items()}
+        return "", None
 
     def _runner(self, name: str, signature: Signature, values: Mapping[str, Any]) -> Runner:
         backend, function = self.ports[name]
@@ -117,17 +144,15 @@ class Comparison:
             self.notes.update(dict.fromkeys(proposed))
         return Runner(Port(name, backend, function, signature, layouts), adapter)
 
-    def _wrt(self, signature: Signature, values: Mapping[str, Any]) -> list[str]:
-        if self.wrt is not None:
-            wanted = [self.wrt] if isinstance(self.wrt, str) else list(self.wrt)
-            for name in wanted:
-                if name not in values:
-                    raise CrossnnError(unknown("tensor in wrt", name, values))
-                if not (is_array(values[name]) and values[name].dtype.kind == "f"):
-                    raise CrossnnError(f"wrt names {name!r}, which holds no floating-point numbers: leave it out")
-            return wanted
-        own = flat(signature.params) if signature.params is not None else named_inputs(signature.inputs)
-        return [name for name in own if is_array(values[name]) and values[name].dtype.kind == "f"]
+    def _wrt(self, signature: Signature, values: dict[str, Any]) -> list[str]:
+        if self.wrt is None:
+            if left := [name for name, one in values.items() if is_array(one) and one.dtype.kind == "c"]:
+                names = ", ".join(map(repr, left))
+                self.notes[f"no gradients with respect to {names}: frameworks define those of complex numbers "
+                           "differently"] = None  # fmt: skip
+            return by_default(signature, values)
+        functions = [self.ports[name][1] for name in sorted(self.ports, key=lambda one: one != self.right)]
+        return wanted(self.wrt, signature, values, functions)
 
     def _with_float32(
         self, right: Runner, truth: reference.Truth, values: Mapping[str, Any], wrt: Sequence[str]
@@ -155,17 +180,15 @@ class Comparison:
         try:
             outputs = runner.outputs(own)
         except Exception as error:
-            keep("call", "ERROR", message=f"{type(error).__name__}: {_first_line(error)}")
+            keep("call", "ERROR", message=self._reason(error, port.name))
             outputs = None
         if outputs is not None:
-            for name in truth.outputs:
-                if name not in outputs:
-                    keep(f"output {name!r}", "ERROR", message=f"missing; this port returns {', '.join(outputs)}")
-                    continue
-                found.append(self._judged(f"output {name!r}", outputs[name], truth.value(name), port, dtype, seed))
-            for name in outputs:
-                if name not in truth.outputs:
-                    keep(f"output {name!r}", "ERROR", message=f"the reference has {', '.join(truth.outputs)} only")
+            for name, expected in truth.outputs.items():
+                if name in outputs:
+                    one = judged(f"output {name!r}", outputs[name], truth.value(name), port, dtype, seed)
+                    found.append(whole(one, outputs[name], expected))
+            for quantity, message in unlike(outputs, truth.outputs):
+                keep(quantity, "ERROR", message=message)
             same = all(name in outputs and outputs[name].shape == np.shape(one) for name, one in truth.outputs.items())
             if wrt and truth.cotangents and same:
                 found += self._gradients(runner, truth, own, wrt, dtype, seed)
@@ -194,7 +217,7 @@ class Comparison:
         except Exception as error:
             yield Compared(
                 port.name, port.backend, "gradient", dtype, seed, "ERROR",
-                message=f"no gradient: {type(error).__name__}: {_first_line(error)}",
+                message=f"no gradient: {self._reason(error, port.name)}",
             )  # fmt: skip
             return
         for name, gradient in found.items():
@@ -204,8 +227,11 @@ class Comparison:
                     message="the reference has no slope here that could be measured",
                 )  # fmt: skip
                 continue
-            reference = truth.gradient(name, gradient, dtype)
-            yield self._judged(f"gradient of {name!r}", gradient, reference, port, dtype, seed)
+            one = judged(f"gradient of {name!r}", gradient, truth.gradient(name, gradient, dtype), port, dtype, seed)
+            if one.failed and not np.any(truth.gradients[name]):
+                says = f"the reference {self.right!r} has no gradient with respect to {name!r}: it is 0 everywhere, as "
+                one = replace(one, message=f"{says}where something is detached")
+            yield one
 
     def gradients_of(
         self, runner: Runner, own: Mapping[str, Any], wrt: Sequence[str], truth: reference.Truth, dtype: str
@@ -222,39 +248,3 @@ class Comparison:
             known = np.where(np.isnan(slope.value) | near, expected, slope.value.astype(np.float64))
             found[name] = known.astype(np.float64)
         return found
-
-    def _judged(self, quantity: str, actual: np.ndarray, expected: Any, port: Port, dtype: str, seed: int) -> Compared:
-        if expected.exact.hi.dtype.kind == "f" and actual.dtype.kind in "iub":
-            actual = actual.astype(dtype)
-        if np.dtype(actual.dtype).itemsize > np.dtype(dtype).itemsize:
-            actual = actual.astype(dtype)  # more precise than was asked for is no mistake
-        one = judge(actual, expected, dtype)
-        worst = one.worst
-        return Compared(
-            port.name, port.backend, quantity, dtype, seed, one.verdict, one.r, one.digits,
-            worst.index if worst else (), worst.expected if worst else "", worst.actual if worst else "", one.message,
-        )  # fmt: skip
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else ""
-
-
-def _drawn(tree: Tree, generator: np.random.Generator) -> Tree:
-    """Shapes become normal numbers; anything else stays."""
-    if is_shape(tree):
-        return generator.normal(size=tree)
-    if isinstance(tree, Mapping):
-        return {key: _drawn(inner, generator) for key, inner in tree.items()}
-    if isinstance(tree, tuple | list):
-        inner = [_drawn(one, generator) for one in tree]
-        return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
-    return tree
-
-
-def _array(value: Any) -> Any:
-    """Arrays whose numbers float32 has too; plain numbers, texts and None as they are."""
-    if isinstance(value, int | float | str | bool) or value is None:
-        return value
-    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    return array.astype(np.float32).astype(np.float64) if array.dtype.kind == "f" else array

@@ -77,9 +77,11 @@ class Noisy(np.ndarray):
         if name in BILINEAR:
             plain = _plain(list(arguments))
             plain = [np.asarray(one) if isinstance(one, list) else one for one in plain]
-            squares = [np.square(one) if isinstance(one, np.ndarray | float) else one for one in plain]
+            squares = [_squares(one) if isinstance(one, np.ndarray | float) else one for one in plain]
             value = function(*plain, **options)
-            return _noisy(value + _shake(value) * np.sqrt(np.abs(function(*squares, **options))))
+            terms = function(*[np.ones_like(one) if isinstance(one, np.ndarray | float) else one for one in plain],
+                             **options)  # fmt: skip
+            return _noisy(value + _shake(value) * _of_sum(np.abs(function(*squares, **options)), value, terms))
         if module in ("numpy.linalg", "numpy.fft"):
             disturbed = [one * (1 + _shake(one)) if isinstance(one, np.ndarray) else one for one in _plain(arguments)]
             return _noisy(function(*disturbed, **options))
@@ -88,13 +90,29 @@ class Noisy(np.ndarray):
 
 def _disturbance(ufunc: np.ufunc, method: str, inputs: list[Any], value: Any, options: dict[str, Any]) -> Any:
     """What one step may add to its result."""
-    if np.asarray(value).dtype.kind not in "fcO" or ufunc.__name__ in EXACT:
+    if np.asarray(value).dtype.kind not in "fcO":
+        return 0
+    if ufunc.__name__ in EXACT and not (ufunc is np.absolute and np.asarray(inputs[0]).dtype.kind == "c"):
         return 0
     if method in ("reduce", "accumulate", "reduceat") and ufunc is np.add:
-        return _shake(value) * np.sqrt(getattr(ufunc, method)(np.square(inputs[0]), *inputs[1:], **options))
+        terms = np.size(inputs[0]) / max(np.size(value), 1) if method == "reduce" else 1
+        return _shake(value) * _of_sum(
+            getattr(ufunc, method)(_squares(inputs[0]), *inputs[1:], **options), value, terms
+        )
     if ufunc is np.matmul:
-        return _shake(value) * np.sqrt(np.matmul(*map(np.square, inputs), **options))
+        terms = np.shape(inputs[0])[-1]
+        return _shake(value) * _of_sum(np.matmul(*map(_squares, inputs), **options), value, terms)
     return value * _shake(value) * _rounds(ufunc, method, inputs, value)
+
+
+def _of_sum(squares: Any, value: Any, terms: Any) -> Any:
+    """The scale of the rounding of a sum: that of its terms, and that of the partial sums where one term is added after
+    the other. These grow evenly to the value S, so the squares of all n of them add up to n S**2 / 3."""
+    return np.sqrt(squares + np.square(np.abs(value)) * terms / 3)
+
+
+def _squares(value: Any) -> Any:
+    return np.square(np.abs(value) if np.iscomplexobj(value) else value)
 
 
 def _rounds(ufunc: np.ufunc, method: str, inputs: list[Any], value: Any) -> Any:

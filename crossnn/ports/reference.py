@@ -2,14 +2,14 @@
 
 A NumPy reference is run in longdouble, and disturbed at every operation (noisy.py); its gradients are differences
 (slopes.py). The reference of a framework is run in float64; its noise is what relative changes of 2**-24 of every input
-make of it, and what its own float32 differs by, whichever is larger.
+make of it (of the weights of its results too, for gradients), and what its own float32 differs by, whichever is larger.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from crossnn.parity.judge import Reference
 from crossnn.parity.rule import LIMIT, ROUNDOFF
 from crossnn.ports import slopes
 from crossnn.ports.noisy import Noisy, shaking
-from crossnn.ports.port import Runner, Values, in_dtype, is_array, plain
+from crossnn.ports.parts import real_arrays, shared
+from crossnn.ports.port import Runner, Values, copied, in_dtype, is_array
 
 Arrays = dict[str, np.ndarray]
 
@@ -28,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 @dataclass(frozen=True)
 class Truth:
     """Values and gradients of the reference, each with its noise in units of roundoff; a gradient that was measured by
-    differences has a `bound` too, and NaN where it was not measured."""
+    differences has a `bound` too, and NaN where it was not measured. `again` is what a second call gave."""
 
     outputs: Arrays
     noise: Arrays
@@ -37,6 +38,7 @@ class Truth:
     gradients: Arrays = field(default_factory=dict)
     gradient_noise: Arrays = field(default_factory=dict)
     bounds: Arrays = field(default_factory=dict)
+    again: Arrays = field(default_factory=dict)
 
     def value(self, name: str) -> Reference:
         return Reference(_exact(self.outputs[name]), self.noise[name])
@@ -50,6 +52,22 @@ class Truth:
             expected = np.where(unknown, actual, expected)
             noise = np.where(unknown, 0, noise)
         return Reference(_exact(expected), noise)
+
+    def unsteady(self) -> str:
+        """Where two calls with the same arguments differ by more than rounding; "" where they do not."""
+        for name, one in self.outputs.items():
+            other = self.again.get(name)
+            if other is None or other.shape != one.shape:
+                return f"{name!r} once has the shape {one.shape}, once {'none' if other is None else other.shape}"
+            error = np.abs(np.subtract(other, one, dtype=np.longdouble)).astype(np.float64)
+            limit = LIMIT * ROUNDOFF["float64"] * self.value(name).scale(self.noise[name])
+            both = (other == one) | (np.isnan(other) & np.isnan(one))
+            wrong = ~both & ~(error <= limit)
+            if np.any(wrong):
+                place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+                at = f"[{', '.join(map(str, place))}]" if place else ""
+                return f"{name!r}{at} is {one[place]!s}, then {other[place]!s}"
+        return ""
 
 
 def _exact(array: np.ndarray) -> Exact:
@@ -79,25 +97,22 @@ def of_numpy(runner: Runner, values: Values, wrt: Sequence[str], seed: int) -> T
         noise = {name: np.zeros(np.shape(one)) for name, one in outputs.items()}
         for run in range(RUNS):
             for name, one in _disturbed(runner, run, values).items():
-                if noise[name].shape == one.shape and one.dtype.kind == "f":
+                if name in noise and noise[name].shape == one.shape and one.dtype.kind == "f":
                     noise[name] = np.hypot(noise[name], (one - quiet[name]).astype(np.float64))
-        noise = {name: one / (np.sqrt(RUNS) * EPSILON) for name, one in noise.items()}
+        noise = shared({name: one / (np.sqrt(RUNS) * EPSILON) for name, one in noise.items()})
         cotangents = weights(outputs, seed)
         found: dict[str, slopes.Slope] = {}
         if cotangents:
             runs = [functools.partial(_disturbed, runner, run) for run in range(slopes.RUNS)]
-            fixed = runner.outputs
-
-            def evaluate(arrays: Values) -> Arrays:
-                return fixed(arrays)
-
-            found = slopes.slopes(evaluate, runs, wide, wrt, cotangents)
+            found = slopes.slopes(runner.outputs, runs, wide, wrt, cotangents)
+        again = runner.outputs(wide)
     how = f"NumPy in {'longdouble' if long else 'float64'}"
     return Truth(
         outputs, noise, cotangents, how,
         {name: one.value for name, one in found.items()},
         {name: one.noise for name, one in found.items()},
         {name: one.bound for name, one in found.items()},
+        again,
     )  # fmt: skip
 
 
@@ -118,24 +133,28 @@ def _disturbed(runner: Runner, seed: int, values: Values) -> Arrays:
     """One run in which every operation is disturbed; every input, where the arrays do not last to the end."""
     port = runner.port
     with shaking(seed) as noisy:
-        given = {name: noisy(one) if is_array(one) and one.dtype.kind == "f" else one
-                 for name, one in port.stored(values).items()}  # fmt: skip
+        given = {name: noisy(one) if is_array(one) and one.dtype.kind in "fc" else one
+                 for name, one in copied(port.stored(values)).items()}  # fmt: skip
         try:
             found = port.call(given)
         except (TypeError, ValueError, NotImplementedError, AttributeError):
             found = {}
         if found and all(isinstance(one, Noisy) for one in found.values()):
-            return plain(found)
+            return real_arrays(found)
     return runner.outputs(_moved(values, seed))
 
 
 def _moved(values: Values, seed: int) -> dict[str, Any]:
+    """Every number times its own 1 + epsilon, a complex one in both directions."""
     generator = np.random.default_rng([seed, 1])
-    return {
-        name: one * (1 + generator.uniform(-EPSILON, EPSILON, one.shape))
-        if is_array(one) and one.dtype.kind == "f" else one
-        for name, one in values.items()
-    }  # fmt: skip
+    found = dict(values)
+    for name, one in values.items():
+        if is_array(one) and one.dtype.kind in "fc":
+            change: Any = generator.uniform(-EPSILON, EPSILON, one.shape)
+            if one.dtype.kind == "c":
+                change = change + 1j * generator.uniform(-EPSILON, EPSILON, one.shape)
+            found[name] = np.asarray(one * (1 + change))
+    return found
 
 
 def of_framework(runner: Runner, values: Values, wrt: Sequence[str], seed: int) -> Truth:
@@ -150,18 +169,18 @@ def of_framework(runner: Runner, values: Values, wrt: Sequence[str], seed: int) 
         moved = _moved(values, run)
         _widen(spread, runner.outputs(moved), outputs)
         if differentiated:
-            _widen(steep, runner.gradients(moved, wrt, cotangents), gradients)
+            weighted = slopes.disturbed_weights(cotangents, run)
+            _widen(steep, runner.gradients(moved, wrt, weighted), gradients)
     noise, gradient_noise = (
-        {name: one / (np.sqrt(RUNS) * EPSILON) for name, one in found.items()} for found in (spread, steep)
+        shared({name: one / (np.sqrt(RUNS) * EPSILON) for name, one in found.items()}) for found in (spread, steep)
     )
-    return Truth(
-        outputs, noise, cotangents, f"{runner.port.backend} in float64", gradients, gradient_noise
-    )  # fmt: skip
+    how = f"{runner.port.backend} in float64"
+    return Truth(outputs, noise, cotangents, how, gradients, gradient_noise, again=runner.outputs(values))
 
 
 def _widen(spread: Arrays, found: Arrays, quiet: Arrays) -> None:
     for name, one in found.items():
-        if one.dtype.kind == "f" and one.shape == spread[name].shape:
+        if name in spread and one.dtype.kind == "f" and one.shape == spread[name].shape:
             spread[name] = np.hypot(spread[name], one - quiet[name])
 
 
@@ -176,10 +195,8 @@ def with_float32(truth: Truth, outputs: Arrays, gradients: Arrays) -> Truth:
                 kept[name] = np.maximum(kept[name], np.where(np.isfinite(error), error, 0))
         return kept
 
-    return Truth(
-        truth.outputs, larger(truth.noise, truth.outputs, outputs), truth.cotangents, truth.how, truth.gradients,
-        larger(truth.gradient_noise, truth.gradients, gradients), truth.bounds,
-    )  # fmt: skip
+    noise = shared(larger(truth.noise, truth.outputs, outputs))
+    return replace(truth, noise=noise, gradient_noise=larger(truth.gradient_noise, truth.gradients, gradients))
 
 
 def numpy_gradients(runner: Runner, values: Values, wrt: Sequence[str], cotangents: Arrays) -> dict[str, slopes.Slope]:

@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from crossnn.errors import CrossnnError
 from crossnn.parity.rule import LIMIT
+from crossnn.report.summary import UNBOUNDED, number
 from crossnn.runs.cell import FAILURES
 
 NO_CAUSE = "none of the known causes explains it"
@@ -72,16 +73,18 @@ class Failure:
         if one.expected:
             yield f"  expected  {one.expected}"
             yield f"  actual    {one.actual}"
-            size = "infinite" if one.r is None else f"{one.r:.3g}"
+            bounded = one.r is not None and one.r < UNBOUNDED
+            size = f"{one.r:.3g} times the unavoidable rounding" if bounded else "unbounded"
             agree = f", agrees in {one.digits:.1f} digits" if one.digits is not None else ""
-            yield f"  r         {size} times the unavoidable rounding ({LIMIT:g} is the limit){agree}"
+            yield f"  r         {size} ({LIMIT:g} is the limit){agree}"
         if one.message:
             yield f"  {one.message}"
         if self.cause is not None:
             how = "seen in the numbers" if self.cause.pattern else "tried"
             yield f"  likely cause: {self.cause.name} ({how}): {self.cause.says}"
         elif self.tried:
-            yield f"  likely cause: {NO_CAUSE} ({self.tried} changes were tried)"
+            changes = "1 change was" if self.tried == 1 else f"{self.tried} changes were"
+            yield f"  likely cause: {NO_CAUSE} ({changes} tried)"
         if self.others:
             yield f"  then also: {', '.join(self.others)}"
 
@@ -121,7 +124,7 @@ class PortReport:
 
     def _rows(self) -> list[list[str]]:
         return [
-            [one.port, one.quantity, one.dtype, str(one.seed), one.verdict, "" if one.r is None else f"{one.r:.3g}",
+            [one.port, one.quantity, one.dtype, str(one.seed), one.verdict, "" if one.r is None else number(one.r, 3),
              "" if one.digits is None else f"{one.digits:.1f}"]
             for one in self.compared
         ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 Steps of h, 2h and 4h give a derivative of sixth order; the difference of two of fourth order bounds its error. Where a
 kink is nearer than the step this bound is large, and the element is not judged. The noise is found by differences of
-the disturbed function (noisy.py), with the same disturbance on both sides.
+the disturbed function (noisy.py), with the same disturbance on both sides, and of disturbed weights of its results.
 """
 
 from __future__ import annotations
@@ -41,14 +41,23 @@ def slopes(
     return {name: _slope(function, disturbed, arrays, name, cotangents, step) for name in wrt}
 
 
+def disturbed_weights(cotangents: Arrays, run: int) -> dict[str, np.ndarray]:
+    """A gradient is a sum over all results; that of copies has no other rounding than that of its terms."""
+    generator = np.random.default_rng([run, 3])
+    return {name: one * (1 + generator.uniform(-EPSILON, EPSILON, one.shape)) for name, one in cotangents.items()}
+
+
 def _slope(
     function: Evaluate, disturbed: Sequence[Evaluate], arrays: Arrays, name: str, cotangents: Arrays, step: float
 ) -> Slope:
     at = arrays[name]
     value, bound, noise = (np.full(at.shape, np.nan) for _ in range(3))
     value = value.astype(at.dtype)
+    if not at.size:
+        return Slope(value, bound, noise)
     typical = float(np.sqrt(np.mean(np.square(at.astype(np.float64))))) or 1.0
     base = function(arrays)
+    weights = [disturbed_weights(cotangents, run) for run in range(len(disturbed))]
     size = sum(float(np.sum(np.abs(base[one] * weight))) for one, weight in cotangents.items())
     for place in np.unique(np.linspace(0, at.size - 1, min(at.size, MOST)).astype(int)):
         h = at.dtype.type(step * max(abs(float(at.flat[place])), typical))
@@ -62,9 +71,9 @@ def _slope(
             (after, right), (before, left) = found
             return after, before, right - left
 
-        def quotient(found: tuple[Arrays, Arrays, Any]) -> Any:
+        def quotient(found: tuple[Arrays, Arrays, Any], factors: Arrays = cotangents) -> Any:
             after, before, width = found
-            return sum(np.sum((after[one] - before[one]) * weight) for one, weight in cotangents.items()) / width
+            return sum(np.sum((after[one] - before[one]) * weight) for one, weight in factors.items()) / width
 
         pairs = [sides(function, width) for width in (1, 2, 4)]
         one, two, four = map(quotient, pairs)
@@ -72,7 +81,8 @@ def _slope(
         rounding = 4 * np.finfo(at.dtype).eps * size / h
         value.flat[place] = fourth + (fourth - wider) / 15
         bound.flat[place] = abs(fourth - wider) + rounding + _kink(pairs, base, cotangents, h, float(rounding))
-        runs = [float(quotient(sides(run, 1)) - one) / EPSILON for run in disturbed]
+        runs = [float(quotient(sides(run, 1), factors) - one) / EPSILON
+                for run, factors in zip(disturbed, weights, strict=True)]  # fmt: skip
         noise.flat[place] = np.sqrt(np.mean(np.square(runs))) if runs else 0.0
     return Slope(value, bound, noise)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,13 @@ class Edit:
     node: int
     new: Callable[[Any], ast.AST]
     also: tuple[int, ...] = ()
+    single: bool = False
+    """Whether the same is never done at places that say the same."""
+
+
+def put(cause: str, number: int, new: ast.AST) -> Edit:
+    """One place becomes `new`."""
+    return Edit(cause, number, lambda _: new, single=True)
 
 
 def alike(nodes: Sequence[ast.AST], number: int) -> Iterator[int]:
@@ -33,6 +41,10 @@ def alike(nodes: Sequence[ast.AST], number: int) -> Iterator[int]:
                 yield place
             case (ast.Call(func=one), ast.Call(func=two)) if last_name(one) == last_name(two):
                 yield place
+
+
+def parents_of(tree: ast.AST) -> dict[int, ast.AST]:
+    return {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
 
 def last_name(node: ast.AST) -> str:
@@ -70,26 +82,72 @@ def hint_of(node: ast.AST, parents: Parents) -> str:
     return ""
 
 
+def inlined(one: ast.expr, node: ast.AST, parents: Parents) -> ast.expr:
+    """A copy of an expression near `node`; where it is a name, or a part of one, what was assigned to that name."""
+    assigned = _assigned(node, parents)
+    new = copy.deepcopy(one)
+    for _ in range(3):
+        if isinstance(new, ast.Name) and new.id in assigned:
+            new = copy.deepcopy(assigned[new.id])
+        elif isinstance(new, ast.Subscript) and isinstance(new.value, ast.Name) and new.value.id in assigned:
+            new = ast.Subscript(copy.deepcopy(assigned[new.value.id]), new.slice, ast.Load())
+        else:
+            break
+    return new
+
+
+def _assigned(node: ast.AST, parents: Parents) -> dict[str, ast.expr]:
+    """What the names of the function around have been given before this line."""
+    root, line = node, getattr(node, "lineno", 0)
+    while id(root) in parents and not isinstance(root, ast.FunctionDef):
+        root = parents[id(root)]
+    found: dict[str, ast.expr] = {}
+    for one in ast.walk(root):
+        if not isinstance(one, ast.Assign) or one.lineno > line or len(one.targets) != 1:
+            continue
+        target, value = one.targets[0], one.value
+        if isinstance(target, ast.Name):
+            found[target.id] = value
+        elif isinstance(target, ast.Tuple):
+            for place, each in enumerate(target.elts):
+                if isinstance(each, ast.Name) and isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
+                    found[each.id] = value.elts[place]
+                elif isinstance(each, ast.Name) and isinstance(value, ast.Call):
+                    found[each.id] = ast.Subscript(value, ast.Constant(place), ast.Load())
+    return found
+
+
 def applied(tree: Definition, edit: Edit) -> tuple[str, str, int]:
     """Edit in place; what the smallest part around it was and has become, and its line."""
     nodes = list(ast.walk(tree))
-    parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
+    parents = parents_of(tree)
     node = nodes[edit.node]
+    shown = node if isinstance(node, ast.stmt) else _around(node, parents)
+    line = getattr(node, "lineno", getattr(shown, "lineno", 1))
+    before = _short(shown)
+    for place in (edit.node, *edit.also):
+        replaced(parents[id(nodes[place])], nodes[place], ast.copy_location(edit.new(nodes[place]), nodes[place]))
+    if isinstance(node, ast.Call | ast.BinOp | ast.stmt):
+        return _short(node), _short(edit.new(node)), line
+    return before, _short(shown), line
+
+
+def _around(node: ast.AST, parents: Parents) -> ast.AST:
+    """The smallest part around a node that says something."""
     shown: ast.AST = parents[id(node)]
     while isinstance(shown, ast.keyword | ast.arguments) or (
         not isinstance(shown, ast.stmt) and len(ast.unparse(shown)) < 12
     ):
         shown = parents[id(shown)]
-    line = getattr(node, "lineno", getattr(shown, "lineno", 1))
-    before = _short(shown)
-    for place in (edit.node, *edit.also):
-        _replace(parents[id(nodes[place])], nodes[place], ast.copy_location(edit.new(nodes[place]), nodes[place]))
-    if isinstance(node, ast.Call | ast.BinOp):
-        return _short(node), _short(edit.new(node)), line
-    return before, _short(shown), line
+    return shown
 
 
-def _replace(parent: ast.AST, node: ast.AST, new: ast.AST) -> None:
+def shown_around(node: ast.AST, parents: Parents, own: bool = False) -> str:
+    """It as text; or the node's own text."""
+    return _short(node if own else _around(node, parents))
+
+
+def replaced(parent: ast.AST, node: ast.AST, new: ast.AST) -> None:
     for name, value in ast.iter_fields(parent):
         if value is node:
             setattr(parent, name, new)

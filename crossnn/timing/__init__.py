@@ -2,7 +2,7 @@
 
 work.py       a function, its inputs, and the truth about its output
 phases.py     from a specification and a phase to that; subjects.py: layers, losses, activations, networks at real sizes
-plan.py       from names and options to the cells of a timing
+plan.py       from names and options to the cells of a timing; modes.py: what a third party's adapter is asked for that
 contender.py  one way to do that work: our formula, the framework's own, or a user's code
 execute.py    what a worker process does for a cell: prepare and judge it, or take times
 visit.py      the clock, and everything that is held still around it

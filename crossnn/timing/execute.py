@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -136,7 +137,7 @@ def _judged(cell: Cell, work: Work, found: Mapping[str, Any], call: str) -> list
 def _registered(cell: Cell, record: Record) -> Record:
     """A failure of a kind that the registry of differences knows of this implementation is no news: it is KNOWN. How
     large it is was measured there, on hostile inputs."""
-    entry = next((one for one in differences() if one.covers(cell)), None)
+    entry = next((one for one in differences() if one.covers(cell) and fnmatchcase(record.call, one.call)), None)
     if entry is None or record.verdict not in ("FORMULA", "ACCURACY"):
         return record
     return msgspec.structs.replace(

@@ -12,8 +12,8 @@ from crossnn import registry
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Row, Trained
 from crossnn.errors import CrossnnError, choices, unknown
-from crossnn.parity.plan import modes_of
 from crossnn.runs.cell import Cell, Implementation, Timed
+from crossnn.timing.modes import check_modes, own_modes, timed_modes
 from crossnn.timing.phases import NATIVE, PHASES, check_timed
 
 BASE = ("torch", "eager")
@@ -68,10 +68,12 @@ def time_plan(
     for phase in phases:
         if phase not in every and phase != "all":
             raise CrossnnError(unknown("phase", phase, [*every, "all"]))
+    wanted = None if modes is None else list(modes)
+    check_modes(list(backends), wanted)
     asked = [
         (backend, mode)
         for backend in (backends or list(registry.backends()))
-        for mode in modes_of(backend, modes, slow=True)
+        for mode in timed_modes(backend, wanted, named=backend in backends)
     ]
     first = _base(asked, base)
     asked.sort(key=lambda one: one != first)
@@ -114,8 +116,8 @@ def _implementations(
 ) -> list[Implementation]:
     """Formula; the framework's own where it may have one, an optimizer of which is an object with a loop of its own and
     runs as it is; the user's where there is a file of training steps."""
-    found = registry.find(backend)
-    native = row.kind in NATIVE and found.natives and (row.kind != "optimizer" or mode in ("", *found.modes[:1]))
+    may = row.kind in NATIVE and registry.find(backend).natives
+    native = may and (row.kind != "optimizer" or mode in ("", own_modes(backend, named=False)[0]))
     there: list[Implementation] = ["formula", *(["native"] if native else [])]  # type: ignore[list-item]
     if beside and phase == "step":
         there.append("hand-written")

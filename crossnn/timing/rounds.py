@@ -36,12 +36,15 @@ REPEATS = 3
 MOST_DISCARDED = 0.25
 """The share of all visits beyond which disturbed ones are kept and marked: the machine is not going to be quiet."""
 TIME_UP = "time was up before this was begun; continue with --resume, or give it more time with --limit"
+CUT_OFF = "time was up while this was prepared; continue with --resume, or give it more time with --limit"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop. `seconds` are for everything, shared out among the contests; `width` is that of the interval of a
-    median, relative to it; `timeout` is for one answer of a process."""
+    """When to stop. `seconds` are for everything, shared out among the contests: when they are up, nothing is begun,
+    and a process that is starting or preparing is ended. Time for the `least_rounds` of what is prepared is kept back;
+    they alone are finished in any case. `width` is that of the interval of a median, relative to it; `timeout` is for
+    one answer of a process."""
 
     seconds: float = 540.0
     least_rounds: int = 5
@@ -119,28 +122,39 @@ class _Crew:
         self.visits = self.discarded = 0
         self.until = time.monotonic() + limits.seconds
         self.losses: dict[Cell, int] = {}
+        self.took = VISIT_TAKES
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is up."""
+        return self.until - time.monotonic()
 
     def work(self, contests: Sequence[Sequence[Cell]]) -> None:
         for _ in range(10):
             self.guard.calibrate()
         for number, cells in enumerate(contests):
             self.watcher.contest(cells[0], number + 1, len(contests))
-            if number and time.monotonic() > self.until:
+            if number and self.left < 0:
                 for cell in cells:
-                    _left_out(cell, TIME_UP, self.sink)
+                    self._cut(cell, TIME_UP)
                 continue
-            left = max(0.0, self.until - time.monotonic())
-            self._contest(cells, time.monotonic() + left / (len(contests) - number))
+            self._contest(cells, time.monotonic() + max(0.0, self.left) / (len(contests) - number))
 
     def _contest(self, cells: Sequence[Cell], until: float) -> None:
         if all(map(self._settled, cells)):
             return
-        able = [cell for cell in cells if self._prepare(cell)]
+        able: list[Cell] = []
+        for cell in cells:
+            owed = self.limits.least_rounds * (len(able) + 1) * self.took
+            if self.left < (owed if able else 0.0) and not self.workers.has(cell):
+                self._cut(cell, TIME_UP)
+            elif self._prepare(cell):
+                able.append(cell)
         first = number = 1 + max((self.known[cell].last_round for cell in able if cell in self.known), default=0)
         while able and number - first < self.limits.most_rounds:
             settled = [cell for cell in able if self._settled(cell)]
-            owed = (self.limits.least_rounds - number + first) * len(able) * VISIT_TAKES
-            self.watcher.round(number, len(settled), len(able), max(owed, self.until - time.monotonic(), 0.0))
+            owed = (self.limits.least_rounds - number + first) * len(able) * self.took
+            self.watcher.round(number, len(settled), len(able), max(owed, self.left, 0.0))
             if len(settled) == len(able) or (number - first >= self.limits.least_rounds and time.monotonic() > until):
                 return
             # The first is what others are compared with, and its twin: both are in every round.
@@ -153,6 +167,11 @@ class _Crew:
                     able.remove(cell)
             number += 1
 
+    def _cut(self, cell: Cell, reason: str) -> None:
+        """Leave a cell out for lack of time; what an earlier part of the run has measured of it stays."""
+        if cell not in self.known or not self.known[cell].visits:
+            _left_out(cell, reason, self.sink)
+
     def _settled(self, cell: Cell) -> bool:
         """Whether its median is known well enough."""
         found = self.known.get(cell)
@@ -164,14 +183,17 @@ class _Crew:
     def _prepare(self, cell: Cell) -> bool:
         """Whether the cell may be timed: prepared in its process, and right."""
         while True:
+            if self.workers.has(cell):
+                return True
             try:
                 worker = self._worker(cell)
-                if cell in worker.prepared:
-                    return True
                 self.watcher.preparing(cell)
                 began = time.monotonic()
-                records = self.workers.ask(worker, cell)
+                records = self.workers.ask(worker, cell, self.left)
             except LostError as error:
+                if self.left <= 0:
+                    self._cut(cell, CUT_OFF)
+                    return False
                 if not self._try_again(cell, error):
                     return False
                 continue
@@ -189,7 +211,7 @@ class _Crew:
 
     def _visit(self, cell: Cell, number: int) -> bool:
         """One visit that nobody disturbed, if possible; False where the cell is given up."""
-        discarded = 0
+        discarded, began = 0, time.monotonic()
         while True:
             if not self._prepare(cell):
                 return False
@@ -205,7 +227,7 @@ class _Crew:
                 continue
             slower, cores = max(slower, self.guard.calibrate()), foreign(before, after)
             noisy = disturbed(cores, slower)
-            if noisy and discarded < REPEATS and self.discarded < 10 + MOST_DISCARDED * self.visits:
+            if noisy and self.left > 0 and discarded < REPEATS and self.discarded < 10 + MOST_DISCARDED * self.visits:
                 discarded += 1
                 self.discarded += 1
                 time.sleep(0.1 * discarded)
@@ -218,6 +240,7 @@ class _Crew:
                 )  # fmt: skip
                 self.known[cell].visits[number] = found
                 self.visits += 1
+                self.took += (time.monotonic() - began - self.took) / (self.visits + 1)
             self.sink(Done(cell=at_round(cell, number), status="ok"), [found])
             return isinstance(found, Visit)
 
@@ -232,10 +255,10 @@ class _Crew:
 
     def _worker(self, cell: Cell) -> Worker:
         """The process of a cell; what it reaches at best is measured when it first works in this dtype."""
-        worker = self.workers.of(cell)
+        worker = self.workers.of(cell, self.left)
         if cell.dtype not in worker.ceilings and not (cell.timed and cell.timed.again):
             worker.ceilings.add(cell.dtype)
             this = msgspec.structs.replace(cell, spec="", implementation="formula", timed=Timed(phase=CEILING, batch=0))
-            found = [one for one in self.workers.ask(worker, this) if isinstance(one, Ceiling)]
+            found = [one for one in self.workers.ask(worker, this, self.left) if isinstance(one, Ceiling)]
             self.sink(Done(cell=this, status="ok"), [*found])
         return worker

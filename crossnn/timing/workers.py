@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,44 +65,49 @@ class Workers:
         self.alive: dict[Any, Worker] = {}
         self.begun = 0
 
-    def of(self, cell: Cell) -> Worker:
-        """The process of a cell, started where there is none."""
-        assert cell.timed is not None
-        key = (cell.backend, cell.mode, cell.device, cell.threads, cell.timed.again)
+    def of(self, cell: Cell, within: float = math.inf) -> Worker:
+        """The process of a cell, started where there is none, `within` these seconds."""
+        key = _key(cell)
         if key not in self.alive:
-            self.alive[key] = self._start(cell)
+            self.alive[key] = self._start(cell, min(START_TIMEOUT, within))
         return self.alive[key]
 
-    def ask(self, worker: Worker, cell: Cell) -> list[Result]:
-        """The records of a cell; a process that gives none is gone afterwards."""
+    def has(self, cell: Cell) -> bool:
+        """Whether a process lives that has prepared this cell."""
+        worker = self.alive.get(_key(cell))
+        return worker is not None and cell in worker.prepared
+
+    def ask(self, worker: Worker, cell: Cell, within: float = math.inf) -> list[Result]:
+        """The records of a cell; a process that gives none in time is gone afterwards."""
+        timeout = max(0.0, min(self.timeout, within))
         try:
             worker.child.send(msgspec.json.encode(cell))
-            return decode_answer(worker.child.receive(self.timeout), cell)
+            return decode_answer(worker.child.receive(timeout), cell)
         except (ChildEndedError, OSError) as error:
             self._discard(worker)
             raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
         except ChildTimeoutError:
             self._discard(worker)
-            raise LostError("timeout", f"no answer within {self.timeout:g} s") from None
+            raise LostError("timeout", f"no answer within {timeout:.3g} s") from None
 
     def stop(self) -> None:
         for worker in self.alive.values():
             worker.child.dispose()
         self.alive.clear()
 
-    def _start(self, cell: Cell) -> Worker:
+    def _start(self, cell: Cell, timeout: float) -> Worker:
         child = Child(
             cell.backend, cell.device, cell.threads, execute=self.execute, folder=self.folder,
             extra={**self.extra, **pinned(cell)},
         )  # fmt: skip
         try:
-            ready = msgspec.json.decode(child.receive(START_TIMEOUT))
+            ready = msgspec.json.decode(child.receive(timeout))
         except (ChildEndedError, OSError) as error:
             child.dispose()
             raise LostError("crashed", f"the {cell.backend} process ended: {error}") from error
         except ChildTimeoutError:
             child.dispose()
-            raise LostError("timeout", f"not ready after {START_TIMEOUT:g} s") from None
+            raise LostError("timeout", f"not ready after {timeout:.3g} s") from None
         except BaseException:  # interrupted while it starts: it is in no list yet
             child.dispose()
             raise
@@ -111,3 +117,9 @@ class Workers:
     def _discard(self, worker: Worker) -> None:
         worker.child.dispose()
         self.alive = {key: one for key, one in self.alive.items() if one is not worker}
+
+
+def _key(cell: Cell) -> tuple[object, ...]:
+    """Equal for cells that share a process."""
+    assert cell.timed is not None
+    return (cell.backend, cell.mode, cell.device, cell.threads, cell.timed.again)

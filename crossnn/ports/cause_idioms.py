@@ -1,0 +1,318 @@
+"""Edits of what has a name of its own: Nesterov's momentum, means over a mask, layer norm or RMS norm, the scale of
+attention, the side of a padding, halves or pairs, decay that is decoupled. Few places fit, so they are tried first."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from crossnn.ports.cause_rewrites import reset_gates
+from crossnn.ports.source_places import Edit, Parents, last_name, put
+
+SUMS = {"mean": "sum", "reduce_mean": "reduce_sum"}
+JOINED = ("concat", "concatenate", "cat")
+HEADS = (2, 3, 4, 8)
+
+
+def same(one: ast.AST, other: ast.AST) -> bool:
+    return ast.unparse(one) == ast.unparse(other)
+
+
+def _function_around(node: ast.AST, parents: Parents) -> ast.AST:
+    while id(node) in parents and not isinstance(node, ast.FunctionDef):
+        node = parents[id(node)]
+    return node
+
+
+def _assignments(root: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, ast.Assign]]:
+    for one in ast.walk(root):
+        if isinstance(one, ast.Assign) and len(one.targets) == 1:
+            target, value = one.targets[0], one.value
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+                yield from ((a, b, one) for a, b in zip(target.elts, value.elts, strict=True))
+            else:
+                yield target, value, one
+
+
+def _nesterov(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """Behind v = c*v + g, what takes v takes c*v + g once more; and the reverse."""
+    if not isinstance(node, ast.BinOp | ast.Name | ast.Attribute) or isinstance(getattr(node, "ctx", None), ast.Store):
+        return
+    for velocity, update, statement in _assignments(_function_around(node, parents)):
+        if not _decays(velocity, update) or _within(node, statement, parents):
+            continue
+        if node.lineno <= statement.lineno or not _added(node, parents):
+            continue
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and isinstance(update, ast.BinOp):
+            turned = ast.BinOp(update.right, update.op, update.left)
+            if same(node, update) or (isinstance(update.op, ast.Add) and same(node, turned)):
+                yield put("Nesterov momentum", number, _loaded(velocity))
+        elif same(node, velocity):
+            yield put("Nesterov momentum", number, copy.deepcopy(update))
+
+
+def _decays(velocity: ast.expr, update: ast.expr) -> bool:
+    """c*v + g, with v itself a factor."""
+    if not isinstance(update, ast.BinOp) or not isinstance(update.op, ast.Add | ast.Sub):
+        return False
+    for side in (update.left, update.right):
+        if isinstance(side, ast.BinOp) and isinstance(side.op, ast.Mult):
+            for share, of in ((side.left, side.right), (side.right, side.left)):
+                if same(of, velocity) and isinstance(share, ast.Constant | ast.Name | ast.Attribute):
+                    return True
+    return False
+
+
+def _loaded(target: ast.expr) -> ast.expr:
+    new = copy.deepcopy(target)
+    new.ctx = ast.Load()  # type: ignore[attr-defined]
+    return new
+
+
+def _within(node: ast.AST, statement: ast.AST, parents: Parents) -> bool:
+    while id(node) in parents:
+        node = parents[id(node)]
+        if node is statement:
+            return True
+    return False
+
+
+def _added(node: ast.AST, parents: Parents) -> bool:
+    up = parents.get(id(node))
+    while up is not None and not isinstance(up, ast.stmt):
+        if isinstance(up, ast.BinOp) and isinstance(up.op, ast.Add | ast.Sub):
+            return True
+        up = parents.get(id(up))
+    return False
+
+
+def _masked_means(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """sum(a*m)/sum(m) becomes mean(a*m), and the reverse."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        one, by = node.left, node.right
+        for mean, total in SUMS.items():
+            if all(isinstance(each, ast.Call) and last_name(each.func) == total for each in (one, by)):
+                yield put("reduction", number, _renamed(one, mean))
+    if isinstance(node, ast.Call) and last_name(node.func) in SUMS:
+        total, of = SUMS[last_name(node.func)], _subject(node)
+        if isinstance(of, ast.BinOp) and isinstance(of.op, ast.Mult):
+            for mask in (of.right, of.left):
+                counted = _renamed(_on(node, mask), total)
+                yield put("reduction", number, ast.BinOp(_renamed(node, total), ast.Div(), counted))
+
+
+def _renamed(call: Any, name: str) -> ast.expr:
+    new: ast.Call = copy.deepcopy(call)
+    if isinstance(new.func, ast.Attribute):
+        new.func.attr = name
+    elif isinstance(new.func, ast.Name):
+        new.func.id = name
+    return new
+
+
+MODULES = ("np", "numpy", "torch", "F", "jnp", "jax", "tf", "keras", "math", "ops")
+
+
+def _is_function(call: ast.Call) -> bool:
+    """np.mean(x), not x.mean()."""
+    root: ast.expr = call.func
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return isinstance(call.func, ast.Name) or (isinstance(root, ast.Name) and root.id in MODULES)
+
+
+def _subject(call: ast.Call) -> ast.expr | None:
+    if _is_function(call):
+        return call.args[0] if call.args else None
+    return call.func.value if isinstance(call.func, ast.Attribute) else None
+
+
+def _on(call: ast.Call, subject: ast.expr) -> ast.Call:
+    """The same call of something else."""
+    new = copy.deepcopy(call)
+    if _is_function(new):
+        new.args[0] = copy.deepcopy(subject)
+    elif isinstance(new.func, ast.Attribute):
+        new.func.value = copy.deepcopy(subject)
+    return new
+
+
+def _centred(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """x / sqrt(mean(x**2)) becomes the same of x - mean(x)."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div | ast.Mult):
+        return
+    if not any(isinstance(one, ast.Call) and "sqrt" in last_name(one.func) for one in ast.walk(node)):
+        return
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and last_name(call.func) in SUMS:
+            x = _squared(_subject(call))
+            if x is not None:
+                centred = ast.BinOp(copy.deepcopy(x), ast.Sub(), _on(call, x))
+                new = _Instead(ast.unparse(x), centred).visit(copy.deepcopy(node))
+                yield put("RMS norm or layer norm", number, new)
+
+
+def _squared(node: ast.AST | None) -> ast.expr | None:
+    """x of x**2, x*x, square(x), x.square(), x.pow(2)."""
+    match node:
+        case ast.BinOp(left=x, op=ast.Pow(), right=ast.Constant(value=2)):
+            return x
+        case ast.BinOp(left=x, op=ast.Mult(), right=other) if same(x, other):
+            return x
+        case ast.Call() if last_name(node.func) in ("square", "pow"):
+            return _subject(node)
+    return None
+
+
+class _Instead(ast.NodeTransformer):
+    def __init__(self, text: str, new: ast.expr) -> None:
+        self.text, self.new = text, new
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.expr) and ast.unparse(node) == self.text:
+            return copy.deepcopy(self.new)
+        return self.generic_visit(node)
+
+
+def _attention_scales(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """sqrt(width) of one head or of all, where something is given to a softmax."""
+    width: ast.expr | None = None
+    if isinstance(node, ast.Call) and last_name(node.func) == "sqrt" and node.args:
+        width = node.args[0]
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and ast.unparse(node.right) in ("0.5", "-0.5"):
+        width = node.left
+    if not isinstance(width, ast.Name | ast.Subscript | ast.Attribute | ast.Constant):
+        return
+    if "softmax" not in ast.unparse(_function_around(node, parents)):
+        return
+    for heads in HEADS:
+        for by in (ast.Mult(), ast.Div()):
+            new = ast.BinOp(copy.deepcopy(width), by, ast.Constant(heads))
+            yield put("attention scale", number, _Instead(ast.unparse(width), new).visit(copy.deepcopy(node)))
+
+
+def _sides(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """Padding at both ends, before, or behind only: as much in all."""
+    if not isinstance(node, ast.Call):
+        return
+    called = last_name(node.func).lower()
+    if "pad" in called or "conv" in called or "pool" in called or "window" in called:
+        for way in ("before", "behind", "both"):
+            moved = _Moved(way)
+            new = copy.deepcopy(node)
+            new.args = [new.args[0], *(moved.visit(one) for one in new.args[1:])] if new.args else []
+            new.keywords = [ast.keyword(one.arg, moved.visit(one.value)) if "pad" in str(one.arg) else one
+                            for one in new.keywords]  # fmt: skip
+            if moved.found and not same(new, node):
+                yield Edit("padding", number, lambda _, new=new: new, single=True)  # type: ignore[misc]
+    width = next((one.value for one in node.keywords if one.arg == "padding"), None)
+    if "conv1d" in called and width is not None and not isinstance(width, ast.Tuple | ast.List):
+        twice = ast.BinOp(ast.Constant(2), ast.Mult(), width)
+        kept = [ast.keyword("padding", twice) if one.arg == "padding" else one for one in node.keywords]
+        cut = ast.Slice(None, ast.UnaryOp(ast.USub(), twice), None)
+        whole = ast.Call(node.func, node.args, kept)
+        ends = ast.Tuple([ast.Constant(...), cut], ast.Load())
+        yield Edit("padding", number, lambda _: ast.Subscript(whole, ends, ast.Load()))
+
+
+class _Moved(ast.NodeTransformer):
+    """Every pair of widths, and pairs in a row, that are not 0 and 0."""
+
+    def __init__(self, way: str) -> None:
+        self.way, self.found = way, False
+
+    def visit(self, node: ast.AST) -> Any:
+        if not isinstance(node, ast.Tuple | ast.List):
+            return node
+        if any(isinstance(one, ast.Tuple | ast.List) for one in node.elts):
+            return type(node)([self.visit(one) for one in node.elts], ast.Load())
+        if len(node.elts) % 2 or not node.elts:
+            return node
+        new: list[ast.expr] = []
+        for first, second in zip(node.elts[::2], node.elts[1::2], strict=True):
+            new += self._pair(first, second)
+        return type(node)(new, ast.Load())
+
+    def _pair(self, first: ast.expr, second: ast.expr) -> list[ast.expr]:
+        zero: ast.expr = ast.Constant(0)
+        if same(first, zero) and same(second, zero):
+            return [first, second]
+        self.found = True
+        total = second if same(first, zero) else first if same(second, zero) else ast.BinOp(first, ast.Add(), second)
+        half = ast.BinOp(total, ast.FloorDiv(), ast.Constant(2))
+        ways: dict[str, list[ast.expr]] = {
+            "before": [total, zero],
+            "behind": [zero, total],
+            "both": [half, ast.BinOp(total, ast.Sub(), half)],
+        }
+        return ways[self.way]
+
+
+def _pairs(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """Parts one after the other become parts whose elements take turns along the last axis; and the reverse."""
+    if not isinstance(node, ast.Call):
+        return
+    root = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if last_name(node.func) in JOINED and isinstance(root, ast.Name) and node.args:
+        parts = node.args[0]
+        if isinstance(parts, ast.Tuple | ast.List) and len(parts.elts) > 1 and _axis(node) == "-1":
+            yield put("channel order", number, _interleaved(root, parts))
+    if last_name(node.func) in ("reshape", "flatten") and isinstance(inner := _subject(node), ast.Call):
+        base = inner.func.value if isinstance(inner.func, ast.Attribute) else None
+        if last_name(inner.func) == "stack" and isinstance(base, ast.Name) and _axis(inner) == "-1":
+            joined = ast.Attribute(base, "concat" if base.id == "tf" else "concatenate", ast.Load())
+            yield put("channel order", number, ast.Call(joined, [inner.args[0], ast.Constant(-1)], []))
+
+
+def _axis(call: ast.Call) -> str:
+    named = [one.value for one in call.keywords if one.arg in ("axis", "dim")]
+    return ast.unparse((named or call.args[1:] or [ast.Constant(0)])[0])
+
+
+def _interleaved(root: ast.Name, parts: ast.Tuple | ast.List) -> ast.expr:
+    shape = ast.parse(f"(*({ast.unparse(parts.elts[0])}).shape[:-1], -1)", mode="eval").body
+    stacked = ast.Call(ast.Attribute(root, "stack", ast.Load()), [parts, ast.Constant(-1)], [])
+    return ast.Call(ast.Attribute(root, "reshape", ast.Load()), [stacked, shape], [])
+
+
+def _decay(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
+    """w = w*(1 - rate*decay) is left out, and decay*w is added to the gradient: coupled, as in plain Adam."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return
+    weight, body = node.targets[0], getattr(parents.get(id(node)), "body", [])
+    product = _shrinks(weight, node.value)
+    if product is None or not isinstance(body, list) or node not in body:
+        return
+    root: ast.AST = node
+    while id(root) in parents:
+        root = parents[id(root)]
+    places = {id(one): place for place, one in enumerate(ast.walk(root))}
+    before = ast.dump(node)
+    for gradient in body[: body.index(node)]:
+        if isinstance(gradient, ast.Assign) and ast.unparse(gradient.targets[0]).lower().startswith(("g", "dw", "dp")):
+            for decay in (product.left, product.right):
+                added = ast.BinOp(gradient.value, ast.Add(), ast.BinOp(decay, ast.Mult(), _loaded(weight)))
+                coupled = ast.Assign(gradient.targets, added)
+
+                def new(one: Any, coupled: ast.Assign = coupled) -> ast.AST:
+                    return ast.Pass() if ast.dump(one) == before else coupled
+
+                yield Edit("decoupled weight decay", number, new, (places[id(gradient)],), single=True)
+
+
+def _shrinks(weight: ast.expr, value: ast.expr) -> ast.BinOp | None:
+    """rate*decay of w*(1 - rate*decay) and of w - rate*decay*w."""
+    match value:
+        case ast.BinOp(left=kept, op=ast.Mult(), right=ast.BinOp(ast.Constant(value=1), ast.Sub(), share)):
+            whole = True
+        case ast.BinOp(left=kept, op=ast.Sub(), right=ast.BinOp(share, ast.Mult(), of)):
+            whole = same(of, kept)
+        case _:
+            return None
+    product = isinstance(share, ast.BinOp) and isinstance(share.op, ast.Mult)
+    return share if whole and product and same(kept, weight) else None  # type: ignore[return-value]
+
+
+IDIOMS = (reset_gates, _nesterov, _masked_means, _centred, _attention_scales, _sides, _pairs, _decay)

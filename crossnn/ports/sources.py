@@ -1,0 +1,106 @@
+"""The source of somebody's function, parsed, with what it names; changed ones are compiled and called in memory.
+
+Those functions and classes of the same module that it names belong to it. No file is changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from crossnn.ports.causes import Suspect
+from crossnn.ports.port import NUMPY, Runner
+from crossnn.ports.source_places import Definition
+
+LATE = annotations.compiler_flag
+"""Annotations are not evaluated."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Functions and classes of a module that name each other, the first the port; parsed, with the names they see."""
+
+    trees: tuple[Definition, ...]
+    lines: tuple[int, ...]
+    names: Mapping[str, Any]
+
+    def built(self, number: int, changed: Definition, helpers: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+        return self.space(number, changed, helpers or {})[0]
+
+    def space(
+        self, number: int, changed: Definition, helpers: Mapping[str, Any]
+    ) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The function, and the names that it sees, which may be changed."""
+        space = {**self.names, **helpers}
+        for place, tree in reversed(list(enumerate(self.trees))):
+            module = ast.Module([changed if place == number else tree], [])
+            exec(compile(ast.fix_missing_locations(module), "<edited>", "exec", LATE, True), space)
+        function: Callable[..., Any] = space[self.trees[0].name]
+        return function, space
+
+
+PORT = "it agrees"
+"""How a message begins where the port's source is changed, not the reference's."""
+Side = tuple[Source, Source | None, str, Callable[..., bool]]
+
+
+def sides(suspect: Suspect, quick: bool = False) -> Iterator[Side]:
+    """The port's source, then the reference's (NumPy's first, if that is asked for): each with the other one, how a
+    message begins, and what must hold."""
+    found = list(_sides(suspect))
+    if quick:
+        found.sort(key=lambda one: (suspect.right if one[2] != "it agrees" else suspect.runner).port.backend != NUMPY)
+    yield from found
+
+
+def _sides(suspect: Suspect) -> Iterator[Side]:
+    here, there = source_of(suspect.runner), source_of(suspect.right)
+    if here is not None:
+        yield here, there, PORT, suspect.mends
+    if there is not None and not suspect.only_gradient:
+        yield there, here, "the reference agrees with it", suspect.spoils
+
+
+def source_of(runner: Runner) -> Source | None:
+    """None for what is no Python function with a readable source."""
+    function = inspect.unwrap(runner.port.function)
+    if not isinstance(function, FunctionType):
+        return None
+    found: dict[str, FunctionType | type] = {}
+    pending: list[FunctionType | type] = [function]
+    names = dict(function.__globals__)
+    names.update(inspect.getclosurevars(function).nonlocals)
+    trees, lines = [], []
+    while pending:
+        one = pending.pop(0)
+        tree = _parsed(one)
+        if one.__name__ in found or tree is None:
+            continue
+        found[one.__name__] = one
+        trees.append(tree)
+        lines.append(inspect.getsourcelines(one)[1])
+        called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        near = [names[name] for name in sorted(called) if isinstance(names.get(name), FunctionType | type)]
+        pending += [each for each in near if each.__module__ == function.__module__]
+    return Source(tuple(trees), tuple(lines), names) if trees and found.get(function.__name__) is function else None
+
+
+def _parsed(one: FunctionType | type) -> Definition | None:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+    if isinstance(tree, ast.FunctionDef):
+        tree.decorator_list, tree.returns = [], None
+    return tree if isinstance(tree, Definition) else None
+
+
+def constants(source: Source | None) -> list[float]:
+    found = [node.value for tree in (source.trees if source else ()) for node in ast.walk(tree)
+             if isinstance(node, ast.Constant) and isinstance(node.value, int | float)]  # fmt: skip
+    return list(dict.fromkeys(float(one) for one in found if not isinstance(one, bool)))
