@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from crossnn.ports.cause_rewrites import reset_gates
@@ -43,6 +44,8 @@ def _nesterov(number: int, node: ast.AST, parents: Parents, known: Sequence[floa
     for velocity, update, statement in _assignments(_function_around(node, parents)):
         if not _decays(velocity, update) or _within(node, statement, parents):
             continue
+        if isinstance(node, ast.BinOp) and same(node, update) and node.lineno < statement.lineno:
+            yield from _stale(node, statement, parents)
         if node.lineno <= statement.lineno or not _added(node, parents):
             continue
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and isinstance(update, ast.BinOp):
@@ -51,6 +54,28 @@ def _nesterov(number: int, node: ast.AST, parents: Parents, known: Sequence[floa
                 yield put("Nesterov momentum", number, _loaded(velocity))
         elif same(node, velocity):
             yield put("Nesterov momentum", number, copy.deepcopy(update))
+
+
+def _stale(node: ast.AST, update: ast.Assign, parents: Parents) -> Iterator[Edit]:
+    """What takes the new state stands right before the update: the two change places."""
+    while not isinstance(node, ast.stmt):
+        node = parents[id(node)]
+    body = getattr(parents.get(id(node)), "body", None)
+    if isinstance(body, list) and node in body and body[body.index(node) + 1 : body.index(node) + 2] == [update]:
+        first, second, before = node, update, ast.dump(node)
+        places = {id(one): place for place, one in enumerate(ast.walk(_root(node, parents)))}
+        swap = partial(_swapped, before, first, second)
+        yield Edit("order of steps", places[id(first)], swap, (places[id(second)],), single=True)
+
+
+def _swapped(before: str, first: ast.stmt, second: ast.stmt, node: Any) -> ast.AST:
+    return second if ast.dump(node) == before else first
+
+
+def _root(node: ast.AST, parents: Parents) -> ast.AST:
+    while id(node) in parents:
+        node = parents[id(node)]
+    return node
 
 
 def _decays(velocity: ast.expr, update: ast.expr) -> bool:
@@ -285,10 +310,7 @@ def _decay(number: int, node: ast.AST, parents: Parents, known: Sequence[float])
     product = _shrinks(weight, node.value)
     if product is None or not isinstance(body, list) or node not in body:
         return
-    root: ast.AST = node
-    while id(root) in parents:
-        root = parents[id(root)]
-    places = {id(one): place for place, one in enumerate(ast.walk(root))}
+    places = {id(one): place for place, one in enumerate(ast.walk(_root(node, parents)))}
     before = ast.dump(node)
     for gradient in body[: body.index(node)]:
         if isinstance(gradient, ast.Assign) and ast.unparse(gradient.targets[0]).lower().startswith(("g", "dw", "dp")):
