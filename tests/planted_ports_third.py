@@ -6,6 +6,14 @@ table (not its rows), and of the recogniser only names of causes for losses. The
 layers, modules, Keras models, scans and training steps. `python tests/planted_ports_third.py` runs all rows.
 
 With its one mistake mended, each port agrees. In RIGHT the second port computes the same by another way.
+
+First run, of today's recogniser before it learnt from this table: 60 found, 40 named rightly by the letter (67 %); of
+the other 20, 11 showed the edit that mends it under another name, 8 found no cause, 1 named a wrong one; 20 of 20 right
+ports accepted. No row has changed since.
+
+Now 58 are named rightly by the letter and 20 of 20 right ports are accepted. That is no blind test: the recogniser was
+improved where it had failed here. The other two have the name that their mistake has in the older tables: 'training or
+inference' for dropout in evaluation, 'activation slope' for silu in the place of quick gelu.
 """
 
 from __future__ import annotations

@@ -281,8 +281,8 @@ def timing_text() -> str:
     assert beside is not None
     by_hand: str = tabulate(beside.rows, beside.headers, tablefmt="github", disable_numparse=True)
     pairs = (
-        ("Two runs of `crossnn time --phase step`, one after the other", "steps", "steps-again"),
-        ("Two runs of `crossnn time`, all phases, one commit earlier", "phases", "phases-again"),
+        ("Two runs of `crossnn time --phase step`, one after the other, of an earlier commit", "steps", "steps-again"),
+        ("Two runs of `crossnn time`, all phases, of an earlier one", "phases", "phases-again"),
     )
     agree = textwrap.fill(" ".join(agreement(*pair) for pair in pairs), 120)
     return "\n\n".join(["```text\n" + "\n\n".join(shown) + "\n```", by_hand, agree])

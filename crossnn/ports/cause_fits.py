@@ -31,6 +31,7 @@ SECONDS = 2.5
 STEPS = 8
 ACTIVATIONS = ("relu", "elu", "gelu", "sigmoid", "tanh", "swish", "silu", "where", "maximum", "minimum", "clip",
                "clamp", "softplus", "mish", "expit", "erf", "slope", "alpha")  # fmt: skip
+LOGARITHMS = (math.log(2), 1 / math.log(2), math.log(10), 1 / math.log(10))
 Outputs = Mapping[str, np.ndarray]
 
 
@@ -161,6 +162,8 @@ def _cause(old: float, calls: str, hint: str, added: bool, new: float) -> str:
         return "activation slope"
     if old and abs(new / old + 1) < 1e-12:
         return "sign"
+    if old and any(abs(abs(new / old) * factor - 1) < 1e-9 for factor in LOGARITHMS):
+        return "base of the logarithm"
     if old and any(abs(new / old / factor - 1) < 1e-12 for factor in (2, 0.5, 4, 0.25)):
         return "factor"
     return "constant"

@@ -1,116 +1,20 @@
-"""Edits of what has a name of its own: Nesterov's momentum, means over a mask, layer norm or RMS norm, the scale of
-attention, the side of a padding, halves or pairs, decay that is decoupled. Few places fit, so they are tried first."""
+"""Edits of what has a name of its own: means over a mask, layer norm or RMS norm, the scale of attention, the side of a
+padding, halves or pairs; update rules (cause_updates.py). Few places fit, so they are tried before everything else."""
 
 from __future__ import annotations
 
 import ast
 import copy
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from crossnn.ports.cause_rewrites import reset_gates
-from crossnn.ports.source_places import Edit, Parents, last_name, put
+from crossnn.ports.cause_updates import UPDATES
+from crossnn.ports.source_places import Edit, Parents, function_around, last_name, put, same
 
 SUMS = {"mean": "sum", "reduce_mean": "reduce_sum"}
 JOINED = ("concat", "concatenate", "cat")
 HEADS = (2, 3, 4, 8)
-
-
-def same(one: ast.AST, other: ast.AST) -> bool:
-    return ast.unparse(one) == ast.unparse(other)
-
-
-def _function_around(node: ast.AST, parents: Parents) -> ast.AST:
-    while id(node) in parents and not isinstance(node, ast.FunctionDef):
-        node = parents[id(node)]
-    return node
-
-
-def _assignments(root: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, ast.Assign]]:
-    for one in ast.walk(root):
-        if isinstance(one, ast.Assign) and len(one.targets) == 1:
-            target, value = one.targets[0], one.value
-            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
-                yield from ((a, b, one) for a, b in zip(target.elts, value.elts, strict=True))
-            else:
-                yield target, value, one
-
-
-def _nesterov(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
-    """Behind v = c*v + g, what takes v takes c*v + g once more; and the reverse."""
-    if not isinstance(node, ast.BinOp | ast.Name | ast.Attribute) or isinstance(getattr(node, "ctx", None), ast.Store):
-        return
-    for velocity, update, statement in _assignments(_function_around(node, parents)):
-        if not _decays(velocity, update) or _within(node, statement, parents):
-            continue
-        if isinstance(node, ast.BinOp) and same(node, update) and node.lineno < statement.lineno:
-            yield from _stale(node, statement, parents)
-        if node.lineno <= statement.lineno or not _added(node, parents):
-            continue
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and isinstance(update, ast.BinOp):
-            turned = ast.BinOp(update.right, update.op, update.left)
-            if same(node, update) or (isinstance(update.op, ast.Add) and same(node, turned)):
-                yield put("Nesterov momentum", number, _loaded(velocity))
-        elif same(node, velocity):
-            yield put("Nesterov momentum", number, copy.deepcopy(update))
-
-
-def _stale(node: ast.AST, update: ast.Assign, parents: Parents) -> Iterator[Edit]:
-    """What takes the new state stands right before the update: the two change places."""
-    while not isinstance(node, ast.stmt):
-        node = parents[id(node)]
-    body = getattr(parents.get(id(node)), "body", None)
-    if isinstance(body, list) and node in body and body[body.index(node) + 1 : body.index(node) + 2] == [update]:
-        first, second, before = node, update, ast.dump(node)
-        places = {id(one): place for place, one in enumerate(ast.walk(_root(node, parents)))}
-        swap = partial(_swapped, before, first, second)
-        yield Edit("order of steps", places[id(first)], swap, (places[id(second)],), single=True)
-
-
-def _swapped(before: str, first: ast.stmt, second: ast.stmt, node: Any) -> ast.AST:
-    return second if ast.dump(node) == before else first
-
-
-def _root(node: ast.AST, parents: Parents) -> ast.AST:
-    while id(node) in parents:
-        node = parents[id(node)]
-    return node
-
-
-def _decays(velocity: ast.expr, update: ast.expr) -> bool:
-    """c*v + g, with v itself a factor."""
-    if not isinstance(update, ast.BinOp) or not isinstance(update.op, ast.Add | ast.Sub):
-        return False
-    for side in (update.left, update.right):
-        if isinstance(side, ast.BinOp) and isinstance(side.op, ast.Mult):
-            for share, of in ((side.left, side.right), (side.right, side.left)):
-                if same(of, velocity) and isinstance(share, ast.Constant | ast.Name | ast.Attribute):
-                    return True
-    return False
-
-
-def _loaded(target: ast.expr) -> ast.expr:
-    new = copy.deepcopy(target)
-    new.ctx = ast.Load()  # type: ignore[attr-defined]
-    return new
-
-
-def _within(node: ast.AST, statement: ast.AST, parents: Parents) -> bool:
-    while id(node) in parents:
-        node = parents[id(node)]
-        if node is statement:
-            return True
-    return False
-
-
-def _added(node: ast.AST, parents: Parents) -> bool:
-    up = parents.get(id(node))
-    while up is not None and not isinstance(up, ast.stmt):
-        if isinstance(up, ast.BinOp) and isinstance(up.op, ast.Add | ast.Sub):
-            return True
-        up = parents.get(id(up))
-    return False
 
 
 def _masked_means(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
@@ -210,7 +114,7 @@ def _attention_scales(number: int, node: ast.AST, parents: Parents, known: Seque
         width = node.left
     if not isinstance(width, ast.Name | ast.Subscript | ast.Attribute | ast.Constant):
         return
-    if "softmax" not in ast.unparse(_function_around(node, parents)):
+    if "softmax" not in ast.unparse(function_around(node, parents)):
         return
     for heads in HEADS:
         for by in (ast.Mult(), ast.Div()):
@@ -302,39 +206,4 @@ def _interleaved(root: ast.Name, parts: ast.Tuple | ast.List) -> ast.expr:
     return ast.Call(ast.Attribute(root, "reshape", ast.Load()), [stacked, shape], [])
 
 
-def _decay(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:
-    """w = w*(1 - rate*decay) is left out, and decay*w is added to the gradient: coupled, as in plain Adam."""
-    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
-        return
-    weight, body = node.targets[0], getattr(parents.get(id(node)), "body", [])
-    product = _shrinks(weight, node.value)
-    if product is None or not isinstance(body, list) or node not in body:
-        return
-    places = {id(one): place for place, one in enumerate(ast.walk(_root(node, parents)))}
-    before = ast.dump(node)
-    for gradient in body[: body.index(node)]:
-        if isinstance(gradient, ast.Assign) and ast.unparse(gradient.targets[0]).lower().startswith(("g", "dw", "dp")):
-            for decay in (product.left, product.right):
-                added = ast.BinOp(gradient.value, ast.Add(), ast.BinOp(decay, ast.Mult(), _loaded(weight)))
-                coupled = ast.Assign(gradient.targets, added)
-
-                def new(one: Any, coupled: ast.Assign = coupled) -> ast.AST:
-                    return ast.Pass() if ast.dump(one) == before else coupled
-
-                yield Edit("decoupled weight decay", number, new, (places[id(gradient)],), single=True)
-
-
-def _shrinks(weight: ast.expr, value: ast.expr) -> ast.BinOp | None:
-    """rate*decay of w*(1 - rate*decay) and of w - rate*decay*w."""
-    match value:
-        case ast.BinOp(left=kept, op=ast.Mult(), right=ast.BinOp(ast.Constant(value=1), ast.Sub(), share)):
-            whole = True
-        case ast.BinOp(left=kept, op=ast.Sub(), right=ast.BinOp(share, ast.Mult(), of)):
-            whole = same(of, kept)
-        case _:
-            return None
-    product = isinstance(share, ast.BinOp) and isinstance(share.op, ast.Mult)
-    return share if whole and product and same(kept, weight) else None  # type: ignore[return-value]
-
-
-IDIOMS = (reset_gates, _nesterov, _masked_means, _centred, _attention_scales, _sides, _pairs, _decay)
+IDIOMS = (reset_gates, *UPDATES, _masked_means, _centred, _attention_scales, _sides, _pairs)

@@ -41,6 +41,10 @@ KEYWORDS: Sequence[tuple[str, str, Mapping[str, Sequence[Any]]]] = (
     ("scan", "direction", {"reverse": (False, True)}),
     ("attention", "mask", {"is_causal": (True, False)}),
     ("pad", "padding", {"mode": PAD_MODES}),
+    ("interpolate", "setting mode", {"mode": ("nearest", "bilinear", "bicubic", "linear", "trilinear", "area")}),
+    ("interpolate", "setting align_corners", {"align_corners": (True, False)}),
+    ("resize", "setting method", {"method": ("nearest", "bilinear", "linear", "bicubic", "cubic", "area")}),
+    ("resize", "setting antialias", {"antialias": (True, False)}),
     ("sgd", "Nesterov momentum", {"nesterov": (True, False)}),
 )
 """A part of a function's name, what it is called if this was the mistake, and the keywords to try."""
@@ -81,7 +85,8 @@ def named_constants(number: int, node: ast.AST, parents: Parents, known: Sequenc
     if not isinstance(value, int | float):
         return
     calls = " ".join(calls_around(node, parents))
-    if isinstance(value, int) and ("axis" in hint or "dim" in hint or "softmax" in calls):
+    softmax = "softmax" in calls and _own_argument(node, parents)
+    if isinstance(value, int) and ("axis" in hint or "dim" in hint or softmax):
         cause = "softmax axis" if "softmax" in calls else "axis"
         yield from (Edit(cause, number, constant(one)) for one in AXES if one != value)
     elif "eps" in hint or (0 < value <= 1e-2 and ("norm" in calls or isinstance(parents.get(id(node)), ast.BinOp))):
@@ -98,6 +103,14 @@ def named_constants(number: int, node: ast.AST, parents: Parents, known: Sequenc
         near = [one for one in known if 0 < one <= 2]
         slopes = [one for one in (*near, *SLOPES) if one != value and abs(one - value) > 1e-3 * value]
         yield from (Edit("activation slope", number, constant(one)) for one in slopes)
+
+
+def _own_argument(node: ast.AST, parents: Parents) -> bool:
+    """Whether a number, or minus it, is an argument itself, not a part of one."""
+    up = parents.get(id(node))
+    while isinstance(up, ast.UnaryOp | ast.keyword):
+        up = parents.get(id(up))
+    return isinstance(up, ast.Call)
 
 
 def _added(node: ast.AST, parents: Parents) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from crossnn.ports.source_places import Parents, calls_around, hint_of, last_name, names_in
+from crossnn.ports.source_places import Parents, calls_around, hint_of, inlined, last_name, names_in
 
 DRAWN = ("uniform", "rand", "bernoulli", "binomial", "mask", "keep", "drop")
 STATES = ("state", "hidden", "carry", "cell", "init", "start", "memory", "accumulator")
@@ -83,7 +83,11 @@ def _bias(site: Site) -> str | None:
         return None
     if not site.port:
         return "missing bias"
-    return "bias twice" if text in ast.unparse(kept) else "extra bias"
+    layer = text.removesuffix(".bias")
+    inside = layer != text and any(
+        isinstance(one, ast.Call) and ast.unparse(one.func) == layer for one in ast.walk(kept)
+    )
+    return "bias twice" if inside or ast.unparse(site.function).count(text) > 1 else "extra bias"
 
 
 def _bias_arguments(root: ast.AST) -> set[str]:
@@ -103,13 +107,22 @@ def _extra(name: str) -> Callable[[Site], str | None]:
 
 
 def _state(site: Site) -> str | None:
-    """zeros_like(state) where the state is meant; a number that an accumulator is filled with."""
+    """zeros_like(state) where the state is meant; what an accumulator starts from."""
     node = site.before
-    filled = isinstance(node, ast.Call) and last_name(node.func) in FILLED
-    if filled and (speaks(node, STATES) or any(part in site.hint.lower() for part in STATES) or "scan" in site.calls):
+    called = [last_name(node.func)] if isinstance(node, ast.Call) else []
+    started = set(called) & set(FILLED) or (isinstance(node, ast.Constant) and set(site.calls[:1]) & set(FILLED))
+    if any(part in site.hint.lower() for part in ("init", "accumulator")):
         return "initial state"
-    number = isinstance(node, ast.Constant) and (set(site.calls[:1]) & set(FILLED))
-    return "initial state" if number or any(part in site.hint.lower() for part in ("init", "accumulator")) else None
+    known = speaks(node, STATES) or any(part in site.hint.lower() for part in STATES) or "scan" in site.calls
+    return "initial state" if started and (known or _carried(site)) else None
+
+
+def _carried(site: Site) -> bool:
+    """Whether what is assigned here is assigned again, as states are."""
+    targets = getattr(site.statement, "targets", [])
+    names = {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+    stored = [one.id for one in ast.walk(site.function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+    return any(stored.count(name) > 1 for name in names)
 
 
 def _dropout_scale(site: Site) -> str | None:
@@ -122,9 +135,19 @@ def _dropout_scale(site: Site) -> str | None:
     if not isinstance(call, ast.Call) or len(call.args) != 3 or any(one is site.before for one in call.args[:1]):
         return None
     condition, value = call.args[:2]
-    drawn = speaks(condition, DRAWN) and not names_in(condition) & names_in(value)
+    drawn = not names_in(condition) & names_in(value) and (speaks(condition, DRAWN) or _shares(condition, value))
     scaled = isinstance(site.before, ast.BinOp | ast.Constant)
     return "dropout scale" if drawn and scaled else None
+
+
+def _shares(condition: ast.AST, value: ast.AST) -> bool:
+    """Whether a number of one, or 1 less it, is a number of the other: the share that is kept."""
+    one, other = (_floats(node) for node in (condition, value))
+    return any(abs(a - b) < 1e-12 or abs(1 - a - b) < 1e-12 for a in one for b in other)
+
+
+def _floats(node: ast.AST) -> set[float]:
+    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, float)}
 
 
 def _swish(site: Site) -> str | None:
@@ -140,7 +163,7 @@ def _swish(site: Site) -> str | None:
         if squashed and isinstance(around, ast.BinOp) and isinstance(around.op, ast.Mult | ast.Div):
             other = around.left if around.right is up else around.right
             if names_in(other) and names_in(other) <= names:
-                return "swish beta"
+                return "the beta of a swish"
         up = around
     return None
 
@@ -157,7 +180,9 @@ def _pooling(site: Site) -> str | None:
     """Maximum and mean of windows."""
     ways = {last_name(getattr(one, "func", one)) for one in (site.before, site.after) if one is not None}
     other = any("max" in one or "min" in one for one in ways)
-    return "pooling" if other and speaks(site.before, WINDOWS) else None
+    subjects = [one for one in ast.walk(site.before) if isinstance(one, ast.Name)]
+    made = [inlined(one, site.before, site.parents) for one in subjects]
+    return "pooling" if other and any(speaks(one, WINDOWS) for one in (site.before, *made)) else None
 
 
 def _setting(site: Site) -> str | None:
@@ -171,7 +196,6 @@ RULES: Sequence[tuple[Sequence[str], Callable[[Site], str | None]]] = (
     (("missing step", "constant", "factor"), _state),
     (("missing step",), _extra("extra step")),
     (("activation slope", "factor", "constant"), _dropout_scale),
-    (("activation slope", "factor", "constant"), _swish),
     (("off-by-one step",), _mask),
     (("reduction",), _pooling),
     (("another setting",), _setting),
@@ -184,3 +208,9 @@ def named(cause: str, site: Site) -> str:
         if cause in causes and (better := rule(site)) is not None:
             return better
     return cause
+
+
+def meaning(cause: str, site: Site) -> str:
+    """What a message adds where the name says less than is known."""
+    known = _swish(site) if cause in ("activation slope", "factor", "constant") else None
+    return f": {known}" if known else ""

@@ -49,6 +49,9 @@ ATTRIBUTES: Mapping[str, tuple[str, Sequence[Any]]] = {
 """Attribute -> what it is called if this was the mistake, and values to try."""
 FITTING = ("eps", "epsilon", "negative_slope", "alpha", "slope", "beta", "momentum", "label_smoothing")
 """Those that may also have any number that the other source has."""
+BENT = ("lu", "leaky", "act", "swish")
+OF = {"alpha": BENT, "beta": BENT, "slope": BENT, "momentum": ("norm",), "p": ("drop",), "rate": ("drop",)}
+"""Parts of the names of classes in which an attribute is what its cause says."""
 MOST = 3000
 """So many objects are looked through."""
 
@@ -70,6 +73,7 @@ def attributes(suspect: Suspect) -> Iterator[Trial]:
         function = here.port.function
         for one in found(function):
             cause, values = ATTRIBUTES[name := one.name.removeprefix("_")]
+            cause = _of_kind(cause, name, type(one.owners[0]).__name__.lower())
             more = [each for each in constants(source_of(there)) if 0 < abs(each) < 1] if name in FITTING else []
             for value in dict.fromkeys([*more, *values]):
                 if _fits(value, one.value):
@@ -77,6 +81,13 @@ def attributes(suspect: Suspect) -> Iterator[Trial]:
                     kind = type(one.owners[0]).__name__
                     says = f"{begins} when {one.name} of {kind}{several} is {value!r} instead of {one.value!r}"
                     yield Trial(cause, says, partial(_tried, one, value, holds, function))
+
+
+def _of_kind(cause: str, name: str, kind: str) -> str:
+    """Some attributes mean this in some classes only: the alpha of an ELU, not that of any object."""
+    if name in ("axis", "dim") and "softmax" in kind:
+        return "softmax axis"
+    return cause if any(part in kind for part in OF.get(name, ("",))) else f"setting {name}"
 
 
 def _fits(value: Any, old: Any) -> bool:
@@ -106,7 +117,7 @@ def _set(owner: Any, name: str, value: Any) -> None:
 def found(function: Any) -> Iterator[Attribute]:
     """Attributes that may be mistakes; those that are alike in several objects together first, then each."""
     groups: dict[tuple[type, str, str], list[Any]] = {}
-    for owner in _objects(function):
+    for owner in objects_behind(function):
         for name, value in _own(owner).items():
             if name.removeprefix("_") in ATTRIBUTES and isinstance(value, bool | int | float | str | tuple):
                 groups.setdefault((type(owner), name, repr(value)), []).append(owner)
@@ -122,7 +133,7 @@ def _own(owner: Any) -> dict[str, Any]:
     return dict(own) if isinstance(own, dict) else {}
 
 
-def _objects(function: Any) -> Iterator[Any]:
+def objects_behind(function: Any) -> Iterator[Any]:
     """Instances that hold attributes, nearest first."""
     seen: set[int] = set()
     home = str(getattr(function, "__module__", "")).partition(".")[0]
@@ -143,7 +154,7 @@ def _objects(function: Any) -> Iterator[Any]:
         elif isinstance(one, types.MethodType):
             pending.extend((one.__self__, one.__func__))
         elif isinstance(one, types.FunctionType):
-            pending.extend(_seen_by(one, one.__module__.partition(".")[0] == home != "crossnn"))
+            pending.extend(_seen_by(one, str(one.__module__).partition(".")[0] == home != "crossnn"))
         else:
             yield one
             pending.extend(_own(one).values())
@@ -161,3 +172,15 @@ def _seen_by(function: types.FunctionType, own: bool) -> Iterator[Any]:
     for name in function.__code__.co_names if own else ():
         if name in function.__globals__:
             yield function.__globals__[name]
+
+
+def names_behind(function: Any) -> set[str]:
+    """What a function without a readable source names, and the types of the objects behind it, in small letters."""
+    found: set[str] = set()
+    pending = [function.__code__] if isinstance(function, types.FunctionType) else []
+    while pending:
+        code = pending.pop()
+        found.update(code.co_names)
+        pending += [one for one in code.co_consts if isinstance(one, types.CodeType)]
+    found.update(type(one).__name__ for one in objects_behind(function))
+    return {one.lower() for one in found}

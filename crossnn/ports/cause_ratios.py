@@ -57,6 +57,9 @@ def explained(suspect: Suspect, ratio: float) -> tuple[str, str] | None:
             for biased in ((count / (count - 1)) ** power, ((count - 1) / count) ** power):
                 if abs(size / biased - 1) < EXACT and _speaks_of_variance(suspect):
                     return "biased variance", f"the ratio {size:.6g} is that of a {what} by {count} and by {count - 1}"
+    for base in (2, 10):
+        if min(abs(size * math.log(base) - 1), abs(size / math.log(base) - 1)) < EXACT:
+            return "base of the logarithm", f"the ratio {size:.6g} is that of a logarithm to base {base} and to base e"
     for factor in (4, 0.25):
         if abs(size / factor - 1) < EXACT:
             return "factor", f"everything is {factor:g} times what it should be{sign}"
@@ -68,19 +71,25 @@ VARIANCES = ("var", "std", "cov", "variance", "moments", "deviation", "norm", "s
 
 
 def _speaks_of_variance(suspect: Suspect) -> bool:
-    """Whether one of the sources names a variance or divides by n - 1, or cannot be read."""
+    """Whether one of the two names a variance, or divides by n - 1."""
     from crossnn.ports.cause_names import words
+    from crossnn.ports.cause_objects import names_behind
     from crossnn.ports.sources import source_of
 
-    sources = [source_of(one) for one in (suspect.runner, suspect.right)]
-    for tree in (tree for one in sources if one is not None for tree in one.trees):
-        if any(word.startswith(VARIANCES) or word.endswith("norm") for word in words(tree)):
+    for runner in (suspect.runner, suspect.right):
+        source = source_of(runner)
+        trees = source.trees if source is not None else ()
+        said = {word for tree in trees for word in words(tree)} or names_behind(runner.port.function)
+        if any(word.startswith(VARIANCES) or "norm" in word for word in said):
             return True
-        for one in ast.walk(tree):
-            less = one.right if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div) else None
-            if isinstance(less, ast.BinOp) and isinstance(less.op, ast.Sub) and ast.unparse(less.right) == "1":
-                return True
-    return None in sources
+        if any(_by_one_less(one) for tree in trees for one in ast.walk(tree)):
+            return True
+    return False
+
+
+def _by_one_less(node: ast.AST) -> bool:
+    by = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+    return isinstance(by, ast.BinOp) and isinstance(by.op, ast.Sub) and ast.unparse(by.right) == "1"
 
 
 def ratio(suspect: Suspect) -> Iterator[Trial]:

@@ -14,7 +14,7 @@ from functools import partial
 
 from crossnn.ports.cause_edits import OPERANDS, TELLING, Table, edits
 from crossnn.ports.cause_idioms import IDIOMS
-from crossnn.ports.cause_names import Site, named
+from crossnn.ports.cause_names import Site, meaning, named
 from crossnn.ports.cause_order import ORDER
 from crossnn.ports.cause_rewrites import REWRITES
 from crossnn.ports.causes import Suspect, Trial
@@ -62,8 +62,12 @@ def _edited(suspect: Suspect, tables: Sequence[Table], quick: bool = True, secon
                 places = f" (and {len(edit.also)} more)" if edit.also else ""
                 where = f"line {source.lines[number] + line - 1}{places} of {tree.name}"
                 says = f"{begins} when {where} reads `{after}` instead of `{before}`"
-                place = Site(nodes[edit.node], edit.new(nodes[edit.node]), parents, begins == PORT)
-                yield Trial(named(edit.cause, place), says, partial(_tried, source, number, changed, holds))
+                site = Site(nodes[edit.node], edit.new(nodes[edit.node]), parents, begins == PORT)
+                yield Trial(
+                    named(edit.cause, site),
+                    says + meaning(edit.cause, site),
+                    partial(_tried, source, number, changed, holds),
+                )
 
 
 def _tried(source: Source, number: int, changed: Definition, holds: Callable[..., bool]) -> bool:

@@ -58,6 +58,18 @@ def names_in(node: ast.AST) -> set[str]:
     }
 
 
+def same(one: ast.AST, other: ast.AST) -> bool:
+    """Whether both read the same."""
+    return ast.unparse(one) == ast.unparse(other)
+
+
+def function_around(node: ast.AST, parents: Parents) -> ast.AST:
+    """The innermost function; the whole, where there is none."""
+    while id(node) in parents and not isinstance(node, ast.FunctionDef):
+        node = parents[id(node)]
+    return node
+
+
 def calls_around(node: ast.AST, parents: Parents) -> Iterator[str]:
     """The names of all functions among whose arguments a node stands."""
     up = parents.get(id(node))

@@ -6,10 +6,13 @@ Those functions and classes of the same module that it names belong to it. No fi
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -67,10 +70,10 @@ def _sides(suspect: Suspect) -> Iterator[Side]:
 
 
 def source_of(runner: Runner) -> Source | None:
-    """None for what is no Python function with a readable source."""
+    """None for what is no Python function and no object of a user's class with a readable source."""
     function = inspect.unwrap(runner.port.function)
-    if not isinstance(function, FunctionType):
-        return None
+    if not isinstance(function, FunctionType) or str(function.__module__).startswith("crossnn."):
+        return _of_objects(runner.port.function)
     found: dict[str, FunctionType | type] = {}
     pending: list[FunctionType | type] = [function]
     names = dict(function.__globals__)
@@ -88,6 +91,66 @@ def source_of(runner: Runner) -> Source | None:
         near = [names[name] for name in sorted(called) if isinstance(names.get(name), FunctionType | type)]
         pending += [each for each in near if each.__module__ == function.__module__]
     return Source(tuple(trees), tuple(lines), names) if trees and found.get(function.__name__) is function else None
+
+
+@dataclass(frozen=True)
+class Methods(Source):
+    """The classes of the objects that a port is, such as a user's torch.nn.Module: while an edited one runs, its
+    methods stand in the place of the class's own."""
+
+    classes: tuple[type, ...]
+    port: Callable[..., Any]
+
+    def space(
+        self, number: int, changed: Definition, helpers: Mapping[str, Any]
+    ) -> tuple[Callable[..., Any], dict[str, Any]]:
+        own = self.classes[number]
+        space = {**vars(sys.modules[own.__module__]), **helpers}
+        exec(compile(ast.fix_missing_locations(ast.Module([changed], [])), "<edited>", "exec", LATE, True), space)
+        new = {
+            name: one for name, one in vars(space[own.__name__]).items()
+            if isinstance(one, FunctionType) and name in vars(own) and "__class__" not in one.__code__.co_freevars
+        }  # fmt: skip
+        space[own.__name__] = own
+
+        @functools.wraps(self.port)
+        def run(*given: Any, **named: Any) -> Any:
+            kept = {name: vars(own)[name] for name in new}
+            try:
+                for name, one in new.items():
+                    setattr(own, name, one)
+                return self.port(*given, **named)
+            finally:
+                for name, one in kept.items():
+                    setattr(own, name, one)
+
+        return run, space
+
+
+def _of_objects(function: Callable[..., Any]) -> Source | None:
+    """The classes of a user's own objects behind a port, as far as they have a source."""
+    from crossnn.ports.cause_objects import objects_behind
+
+    found: dict[type, ast.ClassDef] = {}
+    for one in objects_behind(function):
+        own = type(one)
+        if own not in found and _is_own(own) and isinstance(tree := _parsed(own), ast.ClassDef):
+            tree.decorator_list = []
+            tree.body = [each for each in tree.body if not isinstance(each, ast.FunctionDef) or each.name != "__init__"]
+            found[own] = tree
+    lines = tuple(inspect.getsourcelines(own)[1] for own in found)
+    return Methods(tuple(found.values()), lines, {}, tuple(found), function) if found else None
+
+
+def _is_own(own: type) -> bool:
+    """Not of a library, of Python, of crossnn or of its backends."""
+    root = own.__module__.partition(".")[0]
+    if root in ("crossnn", "backends") or root in sys.stdlib_module_names or "<locals>" in own.__qualname__:
+        return False
+    try:
+        return not {"site-packages", "dist-packages"} & set(Path(inspect.getfile(own)).parts)
+    except (OSError, TypeError):
+        return False
 
 
 def _parsed(one: FunctionType | type) -> Definition | None:

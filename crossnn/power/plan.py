@@ -16,7 +16,7 @@ from crossnn.runs.cell import ORACLE, Cell
 def power_cells(
     names: Sequence[str], *, files: Sequence[str] = (), sample: int | None = None, seeds: int = 1, alarm_seeds: int = 0
 ) -> list[Cell]:
-    """The mutants of the named rows, else of those of `files`, else of all of the catalogue (of trainings that differ in
+    """The mutants of the named rows, else of those of `files`, else of the whole catalogue (of trainings that differ in
     a setting, of the first); then the rows themselves, with `alarm_seeds` seeds."""
     catalogue = load_catalogue(files)
     rows = [catalogue.find(name) for name in names] or [row for file in files for row in catalogue.of_file(file)]

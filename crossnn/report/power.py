@@ -20,9 +20,9 @@ LEGEND = (
     "such as shapes that do not fit, is no mutant. A mutant that no verdict finds is "
     "computed in arbitrary precision, on the inputs of the checks and on fresh ones: where everything agrees to 25 "
     "digits (or differs by less than float64 can show) it is equivalent, and counts for nothing. All others survive: "
-    "they are mistakes that the checks do not see. The score is killed/(made - equivalent). Of trainings the loop is done "
-    "wrongly (stale gradients, step counts, masks, batches, schedules), a few steps each, judged by the verdict on "
-    "curves; survivors are trained again with 60 digits."
+    "they are mistakes that the checks do not see. The score is killed/(made - equivalent). Of trainings the loop is "
+    "done wrongly (stale gradients, step counts, masks, batches, schedules), a few steps each, judged by the verdict "
+    "on curves; survivors are trained again with 60 digits."
 )
 ALARMS = (
     "False alarms: the specifications as they are, on NumPy in every mode, in float64 and float32, with many seeds. "

@@ -32,12 +32,12 @@ def counts(records: Iterable[Record]) -> dict[str, int]:
 
 def sentence(records: Sequence[Record]) -> str:
     """`120 quantities judged: 2 FORMULA, 118 EQUAL; 3 NOT-RUN.`"""
-    if not records:
-        return "No quantity was judged."
     found = counts(records)
     absent = found.pop("NOT-RUN", 0)
-    listed = ", ".join(f"{number} {verdict}" for verdict, number in found.items()) or "none"
-    return f"{sum(found.values())} quantities judged: {listed}{f'; {absent} NOT-RUN' if absent else ''}."
+    judged = sum(found.values())
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in found.items())
+    said = f"{judged} quantit{'y' if judged == 1 else 'ies'} judged: {listed}" if judged else "No quantity was judged"
+    return f"{said}{f'; {absent} NOT-RUN' if absent else ''}."
 
 
 def nothing_ran(records: Sequence[Record]) -> bool:
