@@ -14,7 +14,8 @@ Where what is:
     conventions what frameworks do by default: probes of their own layers, and what a port suffers
     atlas       how accurate functions are: grids of inputs, errors in units of float spacing
     exchange    parameters and optimizer state as files, in the layout of each framework
-    ports       ported functions of anyone's own: compared, and what is wrong with them
+    ports       ported functions of anyone's own: compared, the first difference named
+    causes      why a port departs: mistakes that people make, each tried until one explains it
     claims      sheets of claims as printed on slides: read, tried, refuted with the simplest counterexample
     questions   claims that only a measurement can judge: protocols, and rules for their verdicts
     experiment  data sets, and what an experiment trains on them

@@ -1,1 +1,1 @@
-"""Ported functions of anyone's own: do they compute the same, and if not, what is the cause?"""
+"""Ported functions of anyone's own: do they compute the same, and where do they part first?"""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from crossnn.adapter import Adapter
+from crossnn.causes.suspect import Suspect, likely_cause
 from crossnn.errors import BackendError, CrossnnError, NothingRanError
 from crossnn.ports import given, models, reference
-from crossnn.ports.causes import Suspect, likely_cause
 from crossnn.ports.judged import first_line, judged, model_hint, unlike, whole
 from crossnn.ports.layouts import of_port
 from crossnn.ports.port import NUMPY, Port, Runner, Signature, in_dtype, is_array, named_inputs

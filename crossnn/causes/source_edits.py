@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from crossnn.ports.cause_edits import OPERANDS, TELLING, Table, edits
-from crossnn.ports.cause_idioms import IDIOMS
-from crossnn.ports.cause_names import Site, meaning, named
-from crossnn.ports.cause_order import ORDER
-from crossnn.ports.cause_rewrites import REWRITES
-from crossnn.ports.causes import Suspect, Trial
-from crossnn.ports.source_places import Definition, applied, parents_of
-from crossnn.ports.sources import PORT, Source, constants, sides
+from crossnn.causes.edits import OPERANDS, TELLING, Table, edits
+from crossnn.causes.idioms import IDIOMS
+from crossnn.causes.names import Site, meaning, named
+from crossnn.causes.order import ORDER
+from crossnn.causes.rewrites import REWRITES
+from crossnn.causes.source_places import Definition, applied, parents_of
+from crossnn.causes.sources import PORT, Source, constants, sides
+from crossnn.causes.suspect import Suspect, Trial
 
 
 def idioms(suspect: Suspect) -> Iterator[Trial]:

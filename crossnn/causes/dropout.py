@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from crossnn.ports.source_places import Edit, Parents, inlined, last_name, names_in, put
+from crossnn.causes.source_places import Edit, Parents, inlined, last_name, names_in, put
 
 KEEPING = ("bernoulli", "binomial", "dropout", "rand", "uniform", "mask", "keep")
 """Names of what dropout multiplies by, or draws."""

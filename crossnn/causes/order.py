@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from crossnn.ports.cause_rewrites import shrunk
-from crossnn.ports.source_places import Edit, Parents, put
+from crossnn.causes.rewrites import shrunk
+from crossnn.causes.source_places import Edit, Parents, put
 
 NEAR = 3
 """Statements that stand so near are exchanged."""

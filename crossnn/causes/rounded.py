@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.ports.cause_edits import edits
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.edits import edits
+from crossnn.causes.source_places import Edit, Parents, applied, last_name, put
+from crossnn.causes.sources import sides
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import NUMPY
-from crossnn.ports.source_places import Edit, Parents, applied, last_name, put
-from crossnn.ports.sources import sides
 
 NAME = "float32 constant"
 ROUNDING = "in_float32"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import is_array
 
 MOST = 4
@@ -102,8 +102,8 @@ def padding(suspect: Suspect) -> Iterator[Trial]:
 
 def _slides(suspect: Suspect) -> bool:
     """Whether a window slides over something in one of the sources; so it is where none can be read."""
-    from crossnn.ports.source_places import names_in
-    from crossnn.ports.sources import source_of
+    from crossnn.causes.source_places import names_in
+    from crossnn.causes.sources import source_of
 
     sources = [source_of(one) for one in (suspect.runner, suspect.right)]
     words = {word.lower() for one in sources if one is not None for tree in one.trees for word in names_in(tree)}

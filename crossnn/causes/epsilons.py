@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from crossnn.ports.cause_keywords import constant
-from crossnn.ports.source_places import Edit, Parents, last_name, put
+from crossnn.causes.keywords import constant
+from crossnn.causes.source_places import Edit, Parents, last_name, put
 
 
 def _is_small(node: ast.AST) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from crossnn.ports.cause_axes import axes
-from crossnn.ports.cause_keywords import constant
-from crossnn.ports.source_places import Edit, Parents, calls_around, hint_of, inlined, last_name, names_in, put
+from crossnn.causes.axes import axes
+from crossnn.causes.keywords import constant
+from crossnn.causes.source_places import Edit, Parents, calls_around, hint_of, inlined, last_name, names_in, put
 
 PRODUCTS = ("matmul", "dot", "linear", "mm")
 OTHERS: Sequence[tuple[str, Sequence[str]]] = (

@@ -1,5 +1,5 @@
 """Edits of what has a name of its own: means over a mask, layer norm or RMS norm, the scale of attention, the side of a
-padding, halves or pairs; update rules (cause_updates.py). Few places fit, so they are tried before everything else."""
+padding, halves or pairs; update rules (updates.py). Few places fit, so they are tried before everything else."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from crossnn.ports.cause_rewrites import reset_gates
-from crossnn.ports.cause_updates import UPDATES
-from crossnn.ports.source_places import Edit, Parents, function_around, last_name, put, same
+from crossnn.causes.rewrites import reset_gates
+from crossnn.causes.source_places import Edit, Parents, function_around, last_name, put, same
+from crossnn.causes.updates import UPDATES
 
 SUMS = {"mean": "sum", "reduce_mean": "reduce_sum"}
 JOINED = ("concat", "concatenate", "cat")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import Values, is_array
 
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.ports.cause_names import Site, named
-from crossnn.ports.cause_ratios import explained
-from crossnn.ports.causes import Suspect, Trial
-from crossnn.ports.nice_numbers import Nice
-from crossnn.ports.source_places import calls_around, hint_of, parents_of, replaced, shown_around
-from crossnn.ports.sources import PORT, Source, constants, sides
+from crossnn.causes.names import Site, named
+from crossnn.causes.nice_numbers import Nice
+from crossnn.causes.ratios import explained
+from crossnn.causes.source_places import calls_around, hint_of, parents_of, replaced, shown_around
+from crossnn.causes.sources import PORT, Source, constants, sides
+from crossnn.causes.suspect import Suspect, Trial
 
 FITTED = "fitted_number"
 SECONDS = 2.5

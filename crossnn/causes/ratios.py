@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from crossnn.ports.cause_outputs import departing, pattern
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.outputs import departing, pattern
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import is_array
 
 EXACT = 1e-11
@@ -72,9 +72,9 @@ VARIANCES = ("var", "std", "cov", "variance", "moments", "deviation", "norm", "s
 
 def _speaks_of_variance(suspect: Suspect) -> bool:
     """Whether one of the two names a variance, or divides by n - 1."""
-    from crossnn.ports.cause_names import words
-    from crossnn.ports.cause_objects import names_behind
-    from crossnn.ports.sources import source_of
+    from crossnn.causes.names import words
+    from crossnn.causes.objects import names_behind
+    from crossnn.causes.sources import source_of
 
     for runner in (suspect.runner, suspect.right):
         source = source_of(runner)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from crossnn.causes.inputs import places
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.formula.numpy_meaning import erf
-from crossnn.ports.cause_inputs import places
-from crossnn.ports.causes import Suspect, Trial
 from crossnn.ports.port import is_array
 
 

@@ -208,7 +208,7 @@ def _run(runner: Runner, values: Values, function: Callable[..., Any] | None) ->
 
 def likely_cause(suspect: Suspect) -> tuple[Cause | None, int]:
     """The first cause that explains the difference, and how many trials it took."""
-    from crossnn.ports.hypotheses import HYPOTHESES
+    from crossnn.causes.hypotheses import HYPOTHESES
 
     began, tried = time.process_time(), 0
     for hypothesis in HYPOTHESES:

@@ -15,10 +15,10 @@ from typing import Any
 
 from crossnn.catalogue.build import formula_graph, knob_choices, settings
 from crossnn.catalogue.rows import Activation
+from crossnn.causes.source_places import last_name, parents_of, replaced, shown_around
+from crossnn.causes.sources import Source, sides
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.formula.source import compile_graph
-from crossnn.ports.causes import Suspect, Trial
-from crossnn.ports.source_places import last_name, parents_of, replaced, shown_around
-from crossnn.ports.sources import Source, sides
 
 SECONDS = 2.0
 VALUES = {"alpha": (0.01, 0.2, 0.3, 0.1, 0.25), "beta": (1.0, 2.0)}

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from crossnn.ports.cause_keywords import AXES, EPSILONS, SLOPES
-from crossnn.ports.causes import Suspect, Trial
-from crossnn.ports.sources import constants, source_of
+from crossnn.causes.keywords import AXES, EPSILONS, SLOPES
+from crossnn.causes.sources import constants, source_of
+from crossnn.causes.suspect import Suspect, Trial
 
 BOTH = (True, False)
 ATTRIBUTES: Mapping[str, tuple[str, Sequence[Any]]] = {

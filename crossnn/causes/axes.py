@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from crossnn.ports.cause_keywords import ALONG, AXES
-from crossnn.ports.source_places import Edit, Parents, last_name
+from crossnn.causes.keywords import ALONG, AXES
+from crossnn.causes.source_places import Edit, Parents, last_name
 
 
 def axes(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from crossnn.ports.causes import Suspect
+from crossnn.causes.suspect import Suspect
 from crossnn.ports.port import is_array
 
 

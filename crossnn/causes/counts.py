@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from crossnn.ports.cause_keywords import ALONG, constant
-from crossnn.ports.source_places import Edit, Parents, calls_around, hint_of, last_name
+from crossnn.causes.keywords import ALONG, constant
+from crossnn.causes.source_places import Edit, Parents, calls_around, hint_of, last_name
 
 
 def counts(number: int, node: ast.AST, parents: Parents, known: Sequence[float]) -> Iterator[Edit]:

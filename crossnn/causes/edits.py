@@ -1,6 +1,6 @@
 """What is edited in a port's source, and what the mistake is called if that mends it.
 
-Keywords and constants (cause_keywords.py), the place of epsilon, a mean for a sum, shares that change places, a sign, a
+Keywords and constants (keywords.py), the place of epsilon, a mean for a sum, shares that change places, a sign, a
 transpose, a call or a factor that is left out, a count.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from crossnn.ports.cause_counts import counts
-from crossnn.ports.cause_dropout import dropout
-from crossnn.ports.cause_epsilons import bias_corrections, epsilons
-from crossnn.ports.cause_keywords import constant, keywords, named_constants
-from crossnn.ports.source_places import (
+from crossnn.causes.counts import counts
+from crossnn.causes.dropout import dropout
+from crossnn.causes.epsilons import bias_corrections, epsilons
+from crossnn.causes.keywords import constant, keywords, named_constants
+from crossnn.causes.source_places import (
     Definition,
     Edit,
     Parents,

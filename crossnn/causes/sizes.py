@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from crossnn.ports.cause_outputs import departing, pattern
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.outputs import departing, pattern
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import is_array
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from crossnn.ports.source_places import Parents, calls_around, hint_of, inlined, last_name, names_in
+from crossnn.causes.source_places import Parents, calls_around, hint_of, inlined, last_name, names_in
 
 DRAWN = ("uniform", "rand", "bernoulli", "binomial", "mask", "keep", "drop")
 STATES = ("state", "hidden", "carry", "cell", "init", "start", "memory", "accumulator")

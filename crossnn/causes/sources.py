@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from crossnn.ports.causes import Suspect
+from crossnn.causes.source_places import Definition
+from crossnn.causes.suspect import Suspect
 from crossnn.ports.port import NUMPY, Runner
-from crossnn.ports.source_places import Definition
 
 LATE = annotations.compiler_flag
 """Annotations are not evaluated."""
@@ -129,7 +129,7 @@ class Methods(Source):
 
 def _of_objects(function: Callable[..., Any]) -> Source | None:
     """The classes of a user's own objects behind a port, as far as they have a source."""
-    from crossnn.ports.cause_objects import objects_behind
+    from crossnn.causes.objects import objects_behind
 
     found: dict[type, ast.ClassDef] = {}
     for one in objects_behind(function):

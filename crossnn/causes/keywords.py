@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from crossnn.ports.source_places import Edit, Parents, calls_around, hint_of, last_name
+from crossnn.causes.source_places import Edit, Parents, calls_around, hint_of, last_name
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12, 0.0)
 SLOPES = (0.01, 0.2, 0.3, 0.1, 0.25, 0.05, 1.0, 0.5)

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from crossnn.ports.cause_outputs import departing, pattern
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.outputs import departing, pattern
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import is_array
 
 MOST = 64

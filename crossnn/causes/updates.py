@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from crossnn.ports.source_places import Edit, Parents, function_around, put, same
+from crossnn.causes.source_places import Edit, Parents, function_around, put, same
 
 
 def _assignments(root: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, ast.Assign]]:

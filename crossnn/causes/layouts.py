@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from crossnn.ports.causes import Suspect, Trial
+from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.layouts import reordered
 from crossnn.ports.port import is_array
 
