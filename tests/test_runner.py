@@ -155,7 +155,8 @@ def test_an_error_of_the_sink_reaches_the_caller_and_leaves_no_child() -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what runs in the background ignores
 from pathlib import Path
 from crossnn.errors import CrossnnError
 from crossnn.runs import journal, runner
