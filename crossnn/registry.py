@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from crossnn.errors import BackendError, CrossnnError, choices, unknown
@@ -106,10 +108,23 @@ BUILT_IN: Mapping[str, Backend] = {
 def backends() -> dict[str, Backend]:
     """Every registered backend: the built-in ones first, then those of installed packages."""
     found = dict(BUILT_IN)
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        hint = f"see the package that offers the backend {point.name!r}"
-        found.setdefault(point.name, Backend(point.name, point.value, (point.module.split(".")[0],), hint))
+    for backend in _offered(tuple(sys.path)):
+        found.setdefault(backend.name, backend)
     return found
+
+
+@lru_cache(maxsize=1)
+def _offered(path: tuple[str, ...]) -> tuple[Backend, ...]:
+    """What the packages on the path offer, each of which is looked at once."""
+    return tuple(
+        Backend(
+            point.name,
+            point.value,
+            (point.module.split(".")[0],),
+            f"see the package that offers the backend {point.name!r}",
+        )
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS)
+    )
 
 
 def find(name: str) -> Backend:
