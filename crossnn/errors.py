@@ -69,3 +69,13 @@ def unknown(what: str, name: str, known: Iterable[str], hint: str = "") -> str:
     return f"unknown {what} {name!r}{guess} Known: {choices(listed) or 'none'}. {hint}".replace(
         "' Known", "'. Known"
     ).rstrip()
+
+
+def first_line(error: object) -> str:
+    """The first line of what an error says; empty where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def told(error: BaseException | None) -> str:
+    """An error of anyone's code in one line: its type and the first that it says, cut where it is long."""
+    return f"{type(error).__name__}: {first_line(error)[:300]}"

@@ -23,7 +23,7 @@ Now all 60 are named rightly. That is no blind test: the recogniser was improved
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -1457,9 +1457,9 @@ def is_right(row: Planted, name: str | None) -> bool:
     return name is not None and any(accepted in name for accepted in row.accept)
 
 
-def main() -> None:
+def tell(rows: Sequence[Planted]) -> None:
     found = rightly = 0
-    for row in ROWS:
+    for row in rows:
         report = compared(row)
         name = named(report)
         found += name is not None
@@ -1467,8 +1467,8 @@ def main() -> None:
         print(f"{'ok  ' if is_right(row, name) else 'MISS'} {row.kind}: {row.name}: {name or 'not found'}", flush=True)
         if report.failures and not is_right(row, name):
             print(report.message(), flush=True)
-    print(f"{len(ROWS)} wrong ports: {found} found, {rightly} named rightly ({100 * rightly / len(ROWS):.0f} %)")
+    print(f"{len(rows)} wrong ports: {found} found, {rightly} named rightly ({100 * rightly / len(rows):.0f} %)")
 
 
 if __name__ == "__main__":
-    main()
+    tell(ROWS)

@@ -29,7 +29,7 @@ import tensorflow as tf
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.lib.stride_tricks import sliding_window_view
-from planted_ports_second import Array, Params, Planted, compared, dense, fixed, is_right, named, sigmoid, softmax
+from planted_ports_second import Array, Params, Planted, compared, dense, fixed, sigmoid, softmax, tell
 from planted_ports_second import log_softmax as log_softmax_numpy
 from torch import nn
 
@@ -2141,16 +2141,7 @@ ROWS: tuple[Planted, ...] = (
 
 
 def main() -> None:
-    found = rightly = 0
-    for row in ROWS:
-        report = compared(row)
-        name = named(report)
-        found += name is not None
-        rightly += is_right(row, name)
-        print(f"{'ok  ' if is_right(row, name) else 'MISS'} {row.kind}: {row.name}: {name or 'not found'}", flush=True)
-        if report.failures and not is_right(row, name):
-            print(report.message(), flush=True)
-    print(f"{len(ROWS)} wrong ports: {found} found, {rightly} named rightly ({100 * rightly / len(ROWS):.0f} %)")
+    tell(ROWS)
     reports = [compared(row, causes=False) for row in RIGHT]
     for row, report in zip(RIGHT, reports, strict=True):
         if report.failures:

@@ -15,7 +15,7 @@ from crossnn.atlas.computed import by_formula, by_native
 from crossnn.atlas.line import Line, lines_of
 from crossnn.atlas.ulp import CODES, FORMATS, Format, errors
 from crossnn.catalogue.load import load_catalogue
-from crossnn.errors import BackendError, CrossnnError, UnavailableError
+from crossnn.errors import BackendError, CrossnnError, UnavailableError, told
 from crossnn.formula.oracle import Exact
 from crossnn.parity.backend import first_mode, native_of, started
 from crossnn.runs.cell import Cell
@@ -62,8 +62,7 @@ def _along(cell: Cell, line: Line, adapter: Adapter) -> Iterator[Accuracy]:
         except CrossnnError:
             raise
         except Exception as error:  # whatever a framework throws is a result of this cell
-            first = (str(error).strip().splitlines() or [""])[0]
-            yield _nothing(cell, line.row.kind, line.row.sha, f"{type(error).__name__}: {first}"[:300], line.case, call)
+            yield _nothing(cell, line.row.kind, line.row.sha, told(error)[:300], line.case, call)
 
 
 def _implementations(cell: Cell, line: Line, adapter: Adapter) -> Sequence[Native | None]:

@@ -16,7 +16,7 @@ from typing import Any
 from crossnn.catalogue.build import formula_graph, knob_choices, settings
 from crossnn.catalogue.rows import Activation
 from crossnn.causes.source_places import last_name, parents_of, replaced, shown_around
-from crossnn.causes.sources import Source, sides
+from crossnn.causes.sources import PORT, Source, sides
 from crossnn.causes.suspect import Suspect, Trial
 from crossnn.formula.source import compile_graph
 
@@ -55,7 +55,7 @@ def activations(suspect: Suspect) -> Iterator[Trial]:
     if suspect.actual is None:
         return
     for source, _, begins, holds in sides(suspect, quick=True):
-        runner = suspect.runner if begins == "it agrees" else suspect.right
+        runner = suspect.runner if begins == PORT else suspect.right
         began = time.process_time()
         for number, node_at, text, argument, line, before in _places(source):
             helpers: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from crossnn.causes.keywords import AXES, EPSILONS, SLOPES
-from crossnn.causes.sources import constants, source_of
+from crossnn.causes.sources import PORT, REFERENCE, constants, source_of
 from crossnn.causes.suspect import Suspect, Trial
 
 BOTH = (True, False)
@@ -66,9 +66,9 @@ class Attribute:
 def attributes(suspect: Suspect) -> Iterator[Trial]:
     """Of the port's objects, then of the reference's."""
     sides: list[tuple[Any, Any, str, Callable[..., bool]]]
-    sides = [(suspect.runner, suspect.right, "it agrees", suspect.mends)]
+    sides = [(suspect.runner, suspect.right, PORT, suspect.mends)]
     if not suspect.only_gradient:
-        sides.append((suspect.right, suspect.runner, "the reference agrees with it", suspect.spoils))
+        sides.append((suspect.right, suspect.runner, REFERENCE, suspect.spoils))
     for here, there, begins, holds in sides:
         function = here.port.function
         for one in found(function):

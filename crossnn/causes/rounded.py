@@ -13,7 +13,7 @@ import numpy as np
 
 from crossnn.causes.edits import edits
 from crossnn.causes.source_places import Edit, Parents, applied, last_name, put
-from crossnn.causes.sources import sides
+from crossnn.causes.sources import PORT, sides
 from crossnn.causes.suspect import Suspect, Trial
 from crossnn.ports.port import NUMPY
 
@@ -35,7 +35,7 @@ def rounded(suspect: Suspect) -> Iterator[Trial]:
     if not np.all(np.abs(actual - expected) <= 1e-4 * size, where=np.isfinite(expected)):
         return
     for source, _, begins, holds in sides(suspect):
-        port, began = begins == "it agrees", time.process_time()
+        port, began = begins == PORT, time.process_time()
         if not port and suspect.right.port.backend != NUMPY:
             continue
         for number, tree in enumerate(source.trees):

@@ -47,8 +47,8 @@ class Source:
         return function, space
 
 
-PORT = "it agrees"
-"""How a message begins where the port's source is changed, not the reference's."""
+PORT, REFERENCE = "it agrees", "the reference agrees with it"
+"""How a message begins where the port is changed, or the reference."""
 Side = tuple[Source, Source | None, str, Callable[..., bool]]
 
 
@@ -57,7 +57,7 @@ def sides(suspect: Suspect, quick: bool = False) -> Iterator[Side]:
     message begins, and what must hold."""
     found = list(_sides(suspect))
     if quick:
-        found.sort(key=lambda one: (suspect.right if one[2] != "it agrees" else suspect.runner).port.backend != NUMPY)
+        found.sort(key=lambda one: (suspect.right if one[2] != PORT else suspect.runner).port.backend != NUMPY)
     yield from found
 
 
@@ -66,7 +66,7 @@ def _sides(suspect: Suspect) -> Iterator[Side]:
     if here is not None:
         yield here, there, PORT, suspect.mends
     if there is not None and not suspect.only_gradient:
-        yield there, here, "the reference agrees with it", suspect.spoils
+        yield there, here, REFERENCE, suspect.spoils
 
 
 def source_of(runner: Runner) -> Source | None:

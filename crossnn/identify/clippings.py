@@ -15,7 +15,7 @@ import numpy as np
 
 from crossnn.adapter import Adapter, Opened
 from crossnn.catalogue.rows import Clipping
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, told
 from crossnn.identify.agreement import SAME, agree
 from crossnn.identify.answer import agrees, answer_of, free_knobs
 from crossnn.identify.calls import flat
@@ -156,10 +156,7 @@ def _clipped(adapter: Adapter, opened: Opened, gradients: Gradients) -> Gradient
     except BackendError:
         raise
     except Exception as error:  # whatever a framework or a user throws
-        lines = str(error).strip().splitlines() or [""]
-        raise BackendError(
-            f"{opened.native.call} cannot clip gradients here: {type(error).__name__}: {lines[0][:300]}"
-        ) from error
+        raise BackendError(f"{opened.native.call} cannot clip gradients here: {told(error)}") from error
     for name, one in found.items():
         if one.shape != gradients[name].shape:
             raise BackendError(f"{opened.native.call} makes shape {one.shape} of a gradient of {gradients[name].shape}")

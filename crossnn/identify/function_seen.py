@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.adapter import Adapter, Opened
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, told
 from crossnn.identify.calls import flat
 from crossnn.identify.function_candidates import Arguments, Domain, Settings, candidates, domain_of
 from crossnn.identify.function_inputs import loss_calls, metric_calls, other_calls
@@ -58,8 +58,7 @@ def said(opened: Opened, error: Exception) -> str:
     """What it says where it is called in a way that it does not take."""
     if isinstance(error, BackendError) and opened.native.call in str(error):
         return str(error)
-    lines = str(error).strip().splitlines() or [""]
-    return f"{opened.native.call} cannot be called here: {type(error).__name__}: {lines[0][:300]}"
+    return f"{opened.native.call} cannot be called here: {told(error)}"
 
 
 def _real(opened: Opened, result: Any) -> Any:

@@ -18,7 +18,7 @@ from crossnn.adapter import Adapter, Opened
 from crossnn.catalogue.build import formula_graph, settings
 from crossnn.catalogue.initial import initializer_draws
 from crossnn.catalogue.rows import Initializer
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, told
 from crossnn.formula.grammar import parse
 from crossnn.formula.numpy_meaning import NUMPY
 from crossnn.formula.source import compile_graph
@@ -119,10 +119,7 @@ def _drawn(opened: Opened, shape: Shape, seed: int) -> Drawn:
     except BackendError:
         raise
     except Exception as error:  # whatever a framework throws at a shape
-        lines = str(error).strip().splitlines() or [""]
-        raise BackendError(
-            f"{opened.native.call} cannot fill a parameter of shape {shape}: {type(error).__name__}: {lines[0][:300]}"
-        ) from error
+        raise BackendError(f"{opened.native.call} cannot fill a parameter of shape {shape}: {told(error)}") from error
     array = np.asarray(parameter, float)
     if array.size != np.prod(shape):
         raise BackendError(f"{opened.native.call} makes shape {array.shape} where {shape} is asked for")
@@ -192,13 +189,16 @@ def _scored(candidate: Candidate, sources: dict[str, Source], given: Mapping[str
     found = agree(theirs[None], ours[None, None])
     first = seen[0].parameter.size
     with np.errstate(all="ignore"):
-        whole = theirs / ours
-        everywhere = bool(np.isfinite(whole).all()) and float(np.ptp(whole)) <= 1e-9 * abs(float(whole[0]))
-    with np.errstate(all="ignore"):
-        factors = theirs[:first] / ours[:first]
-    alike = bool(np.isfinite(factors).all()) and float(np.ptp(factors)) <= 1e-9 * abs(float(factors[0]))
+        factors = theirs / ours
+    everywhere = _is_one_number(factors)
+    alike = _is_one_number(factors[:first])
     factor = float(factors[0]) if alike and not found.same[0] and not candidate.needs else 1.0
     return Fit(candidate, sources, float(found.digits[0]), bool(found.same[0]), hyper, factor, everywhere)
+
+
+def _is_one_number(factors: np.ndarray) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(factors).all()) and float(np.ptp(factors)) <= 1e-9 * abs(float(factors[0]))
 
 
 @dataclass

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from crossnn.adapter import Opened
-from crossnn.errors import BackendError, CrossnnError
+from crossnn.errors import BackendError, CrossnnError, told
 from crossnn.parity import inputs
 from crossnn.parity.optimizers import RATES, SHAPES
 from crossnn.parity.paths import STEPS
@@ -83,10 +83,7 @@ def run_optimizer(opened: Opened, rate: float | None) -> Ran:
     if not w:
         if isinstance(refused, CrossnnError):
             raise refused
-        lines = str(refused).strip().splitlines() or [""]
-        raise BackendError(
-            f"{opened.native.call} cannot take a step here: {type(refused).__name__}: {lines[0][:300]}"
-        ) from refused
+        raise BackendError(f"{opened.native.call} cannot take a step here: {told(refused)}") from refused
     if not any(np.isfinite(values).any() for values in w.values()):
         raise BackendError(
             f"{opened.native.call} leaves no finite parameter after its first step, and nothing to compare"

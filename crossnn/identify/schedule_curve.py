@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from crossnn.adapter import Opened
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, told
 from crossnn.identify.calls import flat
 from crossnn.identify.names import numeric
 from crossnn.identify.own import is_own
@@ -122,8 +122,7 @@ def rates_of(function: Callable[[np.ndarray], np.ndarray], t: np.ndarray, call: 
     except BackendError:
         raise
     except Exception as error:  # whatever a framework throws at a count
-        lines = str(error).strip().splitlines() or [""]
-        raise BackendError(f"{call} cannot be called here: {type(error).__name__}: {lines[0][:300]}") from error
+        raise BackendError(f"{call} cannot be called here: {told(error)}") from error
     if found.shape != t.shape or found.dtype.kind not in "fiu":
         raise BackendError(f"{call} makes {found.dtype} of shape {found.shape} of {len(t)} counts of steps, not a rate")
     if not np.isfinite(found).any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from crossnn.errors import BackendError
+from crossnn.errors import BackendError, told
 
 T = TypeVar("T")
 
@@ -15,5 +15,4 @@ def tried(what: str, action: Callable[[], T]) -> T:
     try:
         return action()
     except (Exception, SystemExit) as error:  # whatever a framework or a user throws
-        lines = str(error).strip().splitlines() or [""]
-        raise BackendError(f"{what}: {type(error).__name__}: {lines[0][:300]}") from error
+        raise BackendError(f"{what}: {told(error)}") from error

@@ -17,7 +17,7 @@ from crossnn import registry
 from crossnn.adapter import Adapter, Native
 from crossnn.catalogue.load import Catalogue, load_catalogue
 from crossnn.catalogue.rows import Experiment, Formulated, Layer, Network, Optimizer, Row, Study
-from crossnn.errors import CrossnnError, UnavailableError
+from crossnn.errors import CrossnnError, UnavailableError, first_line
 from crossnn.formula.oracle import Exact
 from crossnn.parity.backend import first_mode, natives_of, started
 from crossnn.parity.compute import Values, optimizer_values, subject_values
@@ -58,8 +58,7 @@ def check(cell: Cell) -> list[Record]:
 
 
 def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    text = str(error) if isinstance(error, CrossnnError) else f"{type(error).__name__}: {lines[0]}"
+    text = str(error) if isinstance(error, CrossnnError) else f"{type(error).__name__}: {first_line(error)}"
     return text[:500]
 
 

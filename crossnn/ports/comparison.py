@@ -10,9 +10,9 @@ import numpy as np
 
 from crossnn.adapter import Adapter
 from crossnn.causes.suspect import Suspect, likely_cause
-from crossnn.errors import BackendError, CrossnnError, NothingRanError
+from crossnn.errors import BackendError, CrossnnError, NothingRanError, first_line
 from crossnn.ports import given, models, reference
-from crossnn.ports.judged import first_line, judged, model_hint, unlike, whole
+from crossnn.ports.judged import judged, model_hint, unlike, whole
 from crossnn.ports.layouts import of_port
 from crossnn.ports.port import NUMPY, Port, Runner, Signature, in_dtype, is_array, named_inputs
 from crossnn.ports.result import Cause, Compared, Failure, PortReport
@@ -111,7 +111,7 @@ class Comparison:
 
     def _reason(self, error: Exception, port: str) -> str:
         """What a port raised, in one line."""
-        said = first_line(error)
+        said = first_line(error)[:300]
         shown = said if isinstance(error, CrossnnError) else f"{type(error).__name__}: {said}"
         return shown + (self.hint if isinstance(error, TypeError | KeyError) and self.models[port] is None else "")
 

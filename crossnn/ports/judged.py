@@ -60,7 +60,3 @@ def model_hint(own: str, names: Iterable[str]) -> str:
         f". {own!r} is a model, so its parameters ({', '.join(names)}) are the first argument of every port: write "
         "f(params, x), or use a model there too"
     )
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else ""

@@ -149,21 +149,27 @@ def training_mixed_up(one: Practice) -> Iterator[Mistake]:
 
             return replace(one, gradient=gradient)
 
-        def late(one: Practice) -> Practice:
-            before: list[Any] = []
-
-            def gradient(params: Any, layers: Any, data: Any) -> Any:
-                before.append(layers)
-                return one.gradient(params, layers, data)
-
-            def evaluate(params: Any, layers: Any, data: Any) -> Any:
-                assert one.evaluate is not None
-                return one.evaluate(params, before[-1], data)
-
-            return replace(one, gradient=gradient, evaluate=evaluate)
-
         yield Mistake("running statistics", "renewed in every step", "never renewed", frozen)
-        yield Mistake("running statistics", "of the last step", "of the step before", late)
+        yield Mistake("running statistics", "of the last step", "of the step before", _evaluated_with_old(layers=True))
+
+
+def _evaluated_with_old(*, params: bool = False, layers: bool = False) -> Change:
+    """What is held out is evaluated with the parameters, or the running statistics, that the last step began with."""
+
+    def change(one: Practice) -> Practice:
+        before: list[Any] = []
+
+        def gradient(weights: Any, statistics: Any, data: Any) -> Any:
+            before[:] = weights, statistics
+            return one.gradient(weights, statistics, data)
+
+        def evaluate(weights: Any, statistics: Any, data: Any) -> Any:
+            assert one.evaluate is not None
+            return one.evaluate(before[0] if params else weights, before[1] if layers else statistics, data)
+
+        return replace(one, gradient=gradient, evaluate=evaluate)
+
+    return change
 
 
 def _evaluated_in_training(one: Practice) -> Practice:
@@ -179,19 +185,6 @@ def evaluated_early(one: Practice) -> Iterator[Mistake]:
     """What is held out is evaluated before the last update; the loss of a step is that after its update, that of an
     epoch that of its last batch, or the sum."""
     problem = one.problem
-
-    def before_update(one: Practice) -> Practice:
-        before: list[Any] = []
-
-        def gradient(params: Any, layers: Any, data: Any) -> Any:
-            before.append(params)
-            return one.gradient(params, layers, data)
-
-        def evaluate(params: Any, layers: Any, data: Any) -> Any:
-            assert one.evaluate is not None
-            return one.evaluate(before[-1], layers, data)
-
-        return replace(one, gradient=gradient, evaluate=evaluate)
 
     def after_update(one: Practice) -> Practice:
         def step(params: Any, state: Any, layers: Any, data: Any, lr: Any, t: Any) -> Any:
@@ -214,7 +207,7 @@ def evaluated_early(one: Practice) -> Iterator[Mistake]:
         return change
 
     if one.evaluate is not None:
-        yield Mistake("evaluation", "after the update", "before the last update", before_update)
+        yield Mistake("evaluation", "after the update", "before the last update", _evaluated_with_old(params=True))
     yield Mistake("loss", "before the update", "after the update", after_update)
     if problem.batches > 1:
         number = float(problem.batches)
